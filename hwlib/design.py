@@ -1,0 +1,149 @@
+"""A Design: a folder with `design.yaml` (capability manifest) and `rtl/*.v`. The expert and every candidate are one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hwlib import contracts, isa
+from hwlib.errors import InputError
+
+PLATFORM = Path(__file__).parent / "platform"
+EXPERT = Path(__file__).parent / "expert"
+
+
+class Manifest(BaseModel):
+    """What the compiler may count on. `parameters` are those of the `top` contract; cycles unless named otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    isa: int = isa.VERSION
+    parameters: dict[str, int]
+    variants: dict[str, str] = Field(default_factory=dict)
+    timing: dict[str, float] = Field(default_factory=dict)
+    clock_ns: float = Field(gt=0)
+    precisions: dict[str, list[str]] = Field(default_factory=lambda: {"activation": ["int8"], "weight": ["int8"]})
+
+    @model_validator(mode="after")
+    def _legal(self) -> Manifest:
+        if self.isa != isa.VERSION:
+            raise ValueError(f"isa {self.isa} is not supported; this rtloom speaks version {isa.VERSION}")
+        contract = contracts.load("top")
+        try:
+            contract.check(self.parameters)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        full = {name: p.default for name, p in contract.parameters.items()} | self.parameters
+        _check_shape(full)
+        object.__setattr__(self, "parameters", full)
+        return self
+
+    @property
+    def tile(self) -> int:
+        """T: rows and columns of the array."""
+        return self.parameters["T"]
+
+    @property
+    def dot(self) -> int:
+        """D: length of each dot product."""
+        return self.parameters["D"]
+
+    @property
+    def word_bytes(self) -> int:
+        return self.tile * self.dot
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.tile * self.tile * self.dot
+
+    @property
+    def scratchpad_bytes(self) -> int:
+        return self.parameters["WORDS"] * self.word_bytes
+
+
+def _check_shape(p: dict[str, int]) -> None:
+    powers = ("T", "D", "WORDS", "BANKS", "AXI_BYTES", "ACT_LANES", "MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES", "QUEUE")
+    for name in powers:
+        if p[name] & (p[name] - 1):
+            raise ValueError(f"{name} = {p[name]} is not a power of two")
+    if p["T"] * p["D"] < 8:
+        raise ValueError(f"T*D = {p['T'] * p['D']} bytes in a word; use at least 8")
+    if p["AXI_BYTES"] > p["T"] * p["D"]:
+        raise ValueError(f"AXI_BYTES = {p['AXI_BYTES']} is wider than a word of {p['T'] * p['D']} bytes")
+    if p["ACT_LANES"] > p["T"]:
+        raise ValueError(f"ACT_LANES = {p['ACT_LANES']} is more than T = {p['T']}")
+    if p["BANKS"] * 2 > p["WORDS"]:
+        raise ValueError(f"BANKS = {p['BANKS']} leaves fewer than two words a bank")
+
+
+@dataclass(frozen=True)
+class Design:
+    """A manifest and its Verilog files (sorted paths)."""
+
+    folder: Path
+    manifest: Manifest
+    rtl: tuple[Path, ...]
+
+    @property
+    def tree_hash(self) -> str:
+        """SHA-256 of the manifest and every RTL file, names included."""
+        digest = hashlib.sha256()
+        for path in (self.folder / "design.yaml", *self.rtl):
+            data = path.read_bytes()
+            digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
+        return digest.hexdigest()
+
+    def block_files(self, block: str) -> tuple[Path, ...]:
+        """Files of `block`: ``block.v`` and submodules ``block_*.v``, less those of a block with a longer name."""
+        others = [n for n in contracts.names() if n != block and n.startswith(block + "_")]
+        own = [p for p in self.rtl if p.stem == block or p.stem.startswith(block + "_")]
+        return tuple(p for p in own if not any(p.stem == o or p.stem.startswith(o + "_") for o in others))
+
+    def closure_files(self, block: str) -> tuple[Path, ...]:
+        """Files needed to elaborate `block`: its own, those of the blocks it uses, and the platform cells used."""
+        files: dict[str, Path] = {}
+        pending = [block]
+        while pending:
+            name = pending.pop()
+            cell = PLATFORM / f"{name}.v"
+            if cell.exists():
+                files[cell.name] = cell
+                continue
+            files |= {p.name: p for p in self.block_files(name)}
+            pending += contracts.load(name).uses
+        return tuple(files[name] for name in sorted(files))
+
+
+def platform_files() -> tuple[Path, ...]:
+    """Cells every design may instantiate and none may redefine."""
+    return tuple(sorted(PLATFORM.glob("*.v")))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`; InputError names the file, the field and the rule."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError("no design.yaml here", str(path.parent), "a design is a folder with design.yaml and rtl/*.v") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"not valid YAML: {error}", str(path)) from None
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ":".join([str(path), *map(str, first["loc"])])
+        raise InputError(first["msg"].removeprefix("Value error, "), where, "see docs/design.md") from None
+
+
+def read_design(folder: Path) -> Design:
+    """The design in `folder`. Raises InputError if the manifest is bad or there is no RTL."""
+    manifest = read_manifest(folder / "design.yaml")
+    rtl = tuple(sorted((folder / "rtl").glob("*.v")))
+    if not rtl:
+        raise InputError("no Verilog files", str(folder / "rtl"), "put one module a file, named as the file")
+    return Design(folder, manifest, rtl)

@@ -1,0 +1,67 @@
+"""A Spec: what is asked of a campaign. Model and phase, technology, clock, budgets, objective, search space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwlib.errors import InputError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Workload(_Strict):
+    """What runs on the accelerator: a model by name or file, its phase and batch."""
+
+    model: str = "digits-vit"
+    phase: Literal["encode", "prefill", "decode"] = "encode"
+    batch: int = Field(default=1, ge=1, le=1024)
+
+
+class MemorySpec(_Strict):
+    """The memory behind the AXI port: latency in cycles; bandwidth is one beat a cycle of `axi_bytes`."""
+
+    axi_bytes: int = Field(default=8, ge=4, le=32)
+    latency_cycles: int = Field(default=20, ge=1, le=1000)
+
+
+class Budgets(_Strict):
+    """Upper bounds a design must keep; None means unbounded."""
+
+    area_um2: float | None = Field(default=None, gt=0)
+    power_mw: float | None = Field(default=None, gt=0)
+    latency_us: float | None = Field(default=None, gt=0)
+    scratchpad_kib: float = Field(default=32, gt=0, le=4096)
+    macs_per_cycle: int = Field(default=64, ge=8, le=4096)
+
+
+class Spec(_Strict):
+    """The ask. `objective` is minimised over designs that keep the budgets."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
+    workload: Workload = Workload()
+    technology: str = "osu018"
+    clock_ns: float = Field(default=10.0, gt=0.1, le=1000)
+    memory: MemorySpec = MemorySpec()
+    budgets: Budgets = Budgets()
+    objective: Literal["area_delay", "delay", "area", "energy_delay", "energy"] = "area_delay"
+
+
+def read_spec(path: Path) -> Spec:
+    """The spec at `path`; InputError names the file, the field and the rule it breaks."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError("no such spec file", str(path), "write one as in docs/spec.md") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise InputError(f"not a YAML file: {error}", str(path)) from None
+    try:
+        return Spec.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(first["msg"], ":".join([str(path), *map(str, first["loc"])]), "see docs/spec.md") from None
