@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 CampaignState = Literal["running", "waiting", "stopped", "interrupted", "accepted", "failed"]
-"""waiting: for a review; stopped: on request; interrupted: its process is gone; failed: ended without an accepted design."""
+"""waiting: for a review; stopped: on request; interrupted: its process is gone; failed: ended, nothing accepted."""
 
 RevisionState = Literal["failed", "measured", "waiting", "accepted", "superseded", "rejected"]
 """failed: a gate refused it; measured: passed, not better than the best; superseded: accepted once, bettered since."""
@@ -89,6 +89,8 @@ class Revision:
     reason: str
     parameters: dict[str, int]
     variants: dict[str, str]
+    blocks: dict[str, str]
+    """Candidate id of each block."""
     gates: tuple[GateOutcome, ...]
     figures: Figures | None
     cost: Cost
@@ -111,6 +113,8 @@ class CampaignStatus:
     baseline: Revision | None
     best: Revision | None
     revisions: int
+    pareto: tuple[Revision, ...] = ()
+    """Measured revisions that no other betters in area, latency and energy at once."""
     lessons: tuple[str, ...] = ()
 
 

@@ -1,0 +1,158 @@
+"""A campaign on disk: its folder, settings, lock and stores. One process runs it at a time; any may read it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from agents.ledger import Ledger
+from agents.records import Budget
+from agents.store import RevisionStore, TextStore
+from hwlib.errors import InputError
+from hwlib.spec import Spec, read_spec
+
+
+class Settings(BaseModel):
+    """How a campaign was asked for; fixed when it is created."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    designer: Literal["search", "llm"] = "search"
+    model: str = ""
+    seed: int = 0
+    budget: Budget = Budget()
+    review: Literal["auto", "wait"] = "auto"
+    repairs: int = 2
+    workers: int = 2
+
+
+def home() -> Path:
+    """The folder of all campaigns: $RTLOOM_HOME/campaigns, by default .rtloom/campaigns here."""
+    return Path(os.environ.get("RTLOOM_HOME", ".rtloom")).absolute() / "campaigns"
+
+
+def names() -> list[str]:
+    """Every campaign, by name."""
+    return sorted(path.parent.name for path in home().glob("*/settings.yaml"))
+
+
+class Campaign:
+    """An open campaign. Reading is always allowed; hold `locked()` to change it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = Settings.model_validate(yaml.safe_load((folder / "settings.yaml").read_text()))
+        self.spec: Spec = read_spec(folder / "spec.yaml")
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.texts = TextStore(folder / "texts")
+        self.revisions = RevisionStore(folder / "revisions.git", folder / "checkouts")
+
+    @classmethod
+    def open(cls, name: str) -> Campaign:
+        """The campaign called `name`; InputError if there is none."""
+        folder = home() / name
+        if not (folder / "settings.yaml").exists():
+            known = ", ".join(names()) or "none yet"
+            raise InputError(f"no campaign '{name}'", str(home()), f"campaigns: {known}")
+        return cls(folder)
+
+    @classmethod
+    def create(cls, spec: Spec, settings: Settings) -> Campaign:
+        """A new campaign; it appears whole. InputError if the name is taken."""
+        folder = home() / settings.name
+        if folder.exists():
+            mend = f"resume it (rtloom resume {settings.name}) or pass another --name"
+            raise InputError(f"campaign '{settings.name}' exists already", str(folder), mend)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+        (draft / "spec.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False))
+        (draft / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        RevisionStore(draft / "revisions.git", draft / "checkouts").create()
+        draft.chmod(0o755)
+        try:
+            draft.rename(folder)
+        except OSError:
+            shutil.rmtree(draft)
+            raise InputError(f"campaign '{settings.name}' exists already", str(folder), "pass another --name") from None
+        return cls(folder)
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.ledger.close()
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """The graph's checkpoints (SQLite)."""
+        return self.folder / "checkpoints.sqlite"
+
+    @property
+    def exchanges(self) -> Path:
+        """Recorded model calls."""
+        return self.folder / "exchanges"
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether `stop` was asked for since the campaign last began to run."""
+        return (self.folder / "stop").exists()
+
+    def request_stop(self) -> None:
+        """Ask the process that runs this campaign to stop after its current step."""
+        (self.folder / "stop").touch()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the campaign; InputError if another process runs it. A killed holder's lock is gone with it."""
+        with (self.folder / "lock").open("a+") as file:
+            if not _take_patiently(file.fileno()):
+                file.seek(0)
+                who = file.read().strip() or "?"
+                raise InputError(
+                    f"campaign '{self.name}' is running in process {who}", str(self.folder), "wait or stop it"
+                )
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            (self.folder / "stop").unlink(missing_ok=True)
+            self.revisions.unlock()
+            yield
+
+    @property
+    def running(self) -> bool:
+        """Whether a process holds the campaign now."""
+        try:
+            with (self.folder / "lock").open("r") as file:
+                return not _take(file.fileno())
+        except FileNotFoundError:
+            return False
+
+
+def _take_patiently(descriptor: int) -> bool:
+    """Try for half a second: a reader that asks whether the campaign runs holds the lock for an instant."""
+    for _ in range(5):
+        if _take(descriptor):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,135 @@
+"""The interface every designer has: plan a round, write a block, read what the gates said, choose what to assemble."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agents.records import GateOutcome, Revision
+from hwlib.contracts.schema import Contract
+from hwlib.spec import Spec
+
+Files = dict[str, str]
+"""Verilog text by file name (``array.v``)."""
+
+
+class BudgetSpent(Exception):
+    """A hard budget (tokens, money) does not allow the next step."""
+
+
+class Unanswered(Exception):
+    """A model gave no usable answer, after retries and one repair."""
+
+
+@dataclass(frozen=True)
+class BlockCost:
+    """What a block costs in the spec's technology, without the blocks it instantiates."""
+
+    area_um2: float
+    period_ns: float
+    power_mw: float | None = None
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """One block to write in one round. `variant` and `options` name a template; `intent` says it in words."""
+
+    round: int
+    block: str
+    variant: str = ""
+    options: dict[str, int | str] = field(default_factory=dict)
+    intent: str = ""
+
+    @property
+    def key(self) -> str:
+        """Identifies the order within its campaign."""
+        said = json.dumps([self.round, self.block, self.variant, self.options, self.intent], sort_keys=True)
+        return f"{self.round:03d}-{self.block}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A written block and what its gates said. `files` maps file names to text hashes in the campaign's store."""
+
+    order: WorkOrder
+    parameters: dict[str, int]
+    files: dict[str, str]
+    passed: bool
+    outcomes: tuple[GateOutcome, ...]
+    cost: BlockCost | None
+    attempts: int
+    model: str = ""
+    prompt_version: str = ""
+
+    @property
+    def id(self) -> str:
+        """The order's key: an order has one candidate, its last attempt."""
+        return self.order.key
+
+    @property
+    def block(self) -> str:
+        return self.order.block
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a designer may know when it plans or selects; everything here is from the campaign's records.
+
+    `candidates` holds those of earlier rounds; `rejections` pairs (revision, reason) from reviews.
+    """
+
+    spec: Spec
+    seed: int
+    round: int
+    best: Revision | None
+    revisions: tuple[Revision, ...]
+    candidates: tuple[Candidate, ...]
+    lessons: tuple[str, ...]
+    rejections: tuple[tuple[str, str], ...]
+    orders_left: int
+    """Orders the evaluation budget still pays for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A round's plan: the top's parameters, the blocks to write, and why. No orders ends the campaign."""
+
+    parameters: dict[str, int]
+    orders: tuple[WorkOrder, ...]
+    reason: str
+    role: str = "planner"
+    model: str = ""
+    prompt_version: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A block's text with its origin."""
+
+    files: Files
+    model: str = ""
+    prompt_version: str = ""
+
+
+class Designer(Protocol):
+    """Decides what is written. Must depend on nothing but its arguments and the seed, so that a resumed campaign
+    repeats itself."""
+
+    name: str
+
+    def plan(self, context: Context) -> Plan:
+        """What to try in this round."""
+
+    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
+        """The block's files. `parent` is the block in the best design so far (empty at first), or after a failed
+        attempt that attempt; `findings` then says what was wrong with it."""
+
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
+        """Findings for the next attempt at a refused block; empty gives the block up."""
+
+    def select(self, context: Context, offers: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """Which candidate of each block to assemble: block to candidate id. `offers` holds, per block, the
+        candidates that passed at this round's parameters, this round's first."""

@@ -1,0 +1,95 @@
+"""What the graph asks of verification and of the compiler, as one interface, so that tests can stand in for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from agents.designers import BlockCost
+from agents.records import Figures, GateOutcome
+from hwlib.design import Design, Manifest
+from hwlib.spec import Spec
+
+BLOCK_GATES = ("policy", "lint", "simulate")
+"""Gates each written block must pass before its design is assembled, cheapest first."""
+
+DESIGN_GATES = ("policy", "lint", "simulate", "integrate", "synthesise")
+"""Gates the assembled design must pass, cheapest first."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A whole design on the spec's workload: silicon figures from synthesis, cycles from its RTL."""
+
+    area_um2: float
+    period_ns: float
+    power_mw: float | None
+    cycles: int
+    utilisation: float
+
+
+class Evaluator(Protocol):
+    """Judges blocks and designs. Results depend only on the arguments, so evidence may answer a repeat."""
+
+    def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
+        """Run one of BLOCK_GATES on one block of `design` (which holds at least the block's closure)."""
+
+    def check_design(self, design: Design, gate: str) -> GateOutcome:
+        """Run one of DESIGN_GATES on the whole design."""
+
+    def block_cost(self, design: Design, block: str) -> BlockCost:
+        """Synthesise one block without its sub-blocks."""
+
+    def model_cycles(self, manifest: Manifest) -> int | None:
+        """Cycles of the workload by the cycle model; None if it does not fit a design with this manifest."""
+
+    def measure(self, design: Design) -> Measured:
+        """Figures of a design that passed its gates; cycles counted by its RTL."""
+
+
+def figures(spec: Spec, measured: Measured) -> Figures:
+    """`measured` with latency, energy and the spec's objective; runs at the design's own minimum period.
+
+    Power is at the minimum period, so energy (pJ) is power (mW) x latency (ns).
+    """
+    latency_ns = measured.cycles * measured.period_ns
+    energy = None if measured.power_mw is None else measured.power_mw * latency_ns
+    return Figures(
+        area_um2=measured.area_um2,
+        period_ns=measured.period_ns,
+        power_mw=measured.power_mw,
+        cycles=measured.cycles,
+        latency_us=latency_ns / 1e3,
+        energy_pj=energy,
+        utilisation=measured.utilisation,
+        objective=objective(spec, measured.area_um2, latency_ns, energy),
+    )
+
+
+def objective(spec: Spec, area_um2: float, latency_ns: float, energy_pj: float | None) -> float:
+    """The spec's objective, smaller is better: mm2·us, us, mm2, nJ·us or nJ. Infinite if it needs an unknown energy."""
+    area_mm2, latency_us = area_um2 / 1e6, latency_ns / 1e3
+    energy_nj = float("inf") if energy_pj is None else energy_pj / 1e3
+    return {
+        "area_delay": area_mm2 * latency_us,
+        "delay": latency_us,
+        "area": area_mm2,
+        "energy_delay": energy_nj * latency_us,
+        "energy": energy_nj,
+    }[spec.objective]
+
+
+def broken_budgets(spec: Spec, f: Figures) -> list[str]:
+    """The spec's budgets that `f` breaks, in words."""
+    budgets = spec.budgets
+    bounds = (
+        ("area", f.area_um2, budgets.area_um2, "um2"),
+        ("power", f.power_mw, budgets.power_mw, "mW"),
+        ("latency", f.latency_us, budgets.latency_us, "us"),
+        ("period", f.period_ns, spec.clock_ns, "ns"),
+    )
+    return [
+        f"{name} {value:.4g} {unit} is over the budget of {bound:.4g} {unit}"
+        for name, value, bound, unit in bounds
+        if bound is not None and value is not None and value > bound
+    ]

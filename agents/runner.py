@@ -1,0 +1,88 @@
+"""Runs a campaign's graph over its checkpoints until it ends, waits for a review, or is asked to stop."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from agents.graph import build
+from agents.records import CampaignState, Cost
+from agents.workshop import Workshop
+
+Graph = CompiledStateGraph[Any, Any, Any, Any]
+_STEPS = 1_000_000
+"""LangGraph's own bound on steps; the campaign's budget is what ends it."""
+
+
+def run(shop: Workshop) -> tuple[CampaignState, str]:
+    """Run or continue the campaign; the caller holds its lock. Returns its state and why it is in it."""
+    ledger = shop.campaign.ledger
+    with _checkpoints(shop) as saver:
+        graph = build(saver)
+        config: RunnableConfig = {
+            "configurable": {"thread_id": shop.campaign.name},
+            "max_concurrency": shop.campaign.settings.workers,
+            "recursion_limit": _STEPS,
+        }
+        ledger.set_fact("state", "running")
+        state, why = _advance(graph, config, shop)
+    ledger.set_fact("state", state)
+    ledger.set_fact("why", why)
+    return state, why
+
+
+def _advance(
+    graph: CompiledStateGraph[Any, Any, Any, Any], config: RunnableConfig, shop: Workshop
+) -> tuple[CampaignState, str]:
+    snapshot = graph.get_state(config)
+    entry: Any = None if snapshot.next else {"round": 0, "best": "", "stale": 0, "ending": ""}
+    if snapshot.values.get("ending"):
+        return _ended(snapshot.values)
+    if snapshot.interrupts:
+        answer = _answer(snapshot.values, shop)
+        if answer is None:
+            return "waiting", "a revision waits for review"
+        entry = Command(resume=answer)
+    mark, session = time.monotonic(), uuid.uuid4().hex
+    for number, _ in enumerate(
+        graph.stream(entry, config, context=shop, durability="sync", stream_mode="updates", subgraphs=False)
+    ):
+        now = time.monotonic()
+        round_ = graph.get_state(config).values.get("round", 0)
+        shop.campaign.ledger.charge(f"wall/{session}/{number}", "wall", round_, Cost(wall_s=now - mark))
+        mark = now
+        if shop.campaign.stop_requested:
+            return "stopped", "stopped on request"
+    snapshot = graph.get_state(config)
+    if snapshot.interrupts:
+        return "waiting", "a revision waits for review"
+    return _ended(snapshot.values)
+
+
+def _ended(values: dict[str, Any]) -> tuple[CampaignState, str]:
+    return ("accepted" if values.get("best") else "failed"), values["ending"]
+
+
+def _answer(values: dict[str, Any], shop: Workshop) -> dict[str, object] | None:
+    """The decision on the waiting revision's tree, if a person has made one."""
+    found = shop.campaign.ledger.decision(shop.revision(values["revision"]).tree_hash)
+    return None if found is None else {"approve": found[0], "reason": found[1]}
+
+
+@contextmanager
+def _checkpoints(shop: Workshop) -> Iterator[SqliteSaver]:
+    connection = sqlite3.connect(shop.campaign.checkpoints, check_same_thread=False, timeout=30)
+    try:
+        connection.execute("pragma journal_mode=wal")
+        yield SqliteSaver(connection)
+    finally:
+        connection.close()

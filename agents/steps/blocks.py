@@ -1,0 +1,109 @@
+"""The RTL writer's and the verifier's steps on one block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agents.designers import BudgetSpent, Candidate, Files, Unanswered, WorkOrder
+from agents.evaluator import BLOCK_GATES
+from agents.records import Cost, GateOutcome
+from agents.state import BlockState
+from agents.store import text_hash
+from agents.workshop import LESSON_CHARACTERS, Workshop, as_order, manifest_text, run_gates
+from hwlib import contracts
+from hwlib.design import Design, read_design
+
+
+def write_block(state: BlockState, shop: Workshop) -> BlockState:
+    """Have the designer write the block; its text goes to the store."""
+    order = as_order(state["order"])
+    parent = {name: shop.campaign.texts.get(content) for name, content in state["files"].items()}
+    if not state["attempt"]:
+        parent = _block_of_best(order.block, state["best"], shop)
+    shop.tell("start", "write", order.round, block=order.block, text=order.variant or order.intent)
+    try:
+        written = shop.designer.write(order, contracts.load(order.block), parent, state["findings"])
+    except (BudgetSpent, Unanswered) as error:
+        return {"attempt": state["attempt"] + 1, "files": {}, "findings": [str(error)]}
+    files = {name: shop.campaign.texts.put(text) for name, text in sorted(written.files.items())}
+    return {
+        "attempt": state["attempt"] + 1,
+        "files": files,
+        "origin": [written.model, written.prompt_version],
+        "findings": [],
+    }
+
+
+def _block_of_best(block: str, best: str, shop: Workshop) -> Files:
+    return shop.files(shop.revision(best).blocks[block]) if best else {}
+
+
+def verify_block(state: BlockState, shop: Workshop) -> BlockState:
+    """Run the block's gates and its synthesis, keep the candidate, and say what the writer should mend."""
+    order = as_order(state["order"])
+    candidate = _judge_candidate(state, order, shop)
+    shop.campaign.ledger.put_candidate(candidate)
+    findings = [] if candidate.passed or not state["files"] else _findings(state, order, candidate, shop)
+    done = not findings or state["attempt"] > shop.campaign.settings.repairs
+    if done and not candidate.passed:
+        _learn_from(candidate, shop)
+    return {"findings": findings, "done": done, "candidates": {order.key: candidate.passed} if done else {}}
+
+
+def _findings(state: BlockState, order: WorkOrder, candidate: Candidate, shop: Workshop) -> list[str]:
+    files = {name: shop.campaign.texts.get(content) for name, content in state["files"].items()}
+    try:
+        return shop.designer.read(order, files, candidate.outcomes)
+    except BudgetSpent:
+        return []
+
+
+def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Candidate:
+    model, prompt_version = state["origin"]
+    blank = Candidate(
+        order, state["parameters"], state["files"], False, (), None, state["attempt"], model, prompt_version
+    )
+    if not state["files"]:
+        return replace(blank, outcomes=(GateOutcome("write", order.block, False, tuple(state["findings"])),))
+    design = _bench_design(state, order, shop)
+    if design is None:
+        missing = "a block it instantiates has no passing candidate"
+        return replace(blank, outcomes=(GateOutcome("closure", order.block, False, (missing,)),))
+    key = f"{order.key}/{text_hash(str(sorted(state['files'].items())))[:12]}"
+    outcomes = run_gates(BLOCK_GATES, order.block, key, order.round,
+                          lambda gate: shop.evaluator.check_block(design, order.block, gate), shop)  # fmt: skip
+    if not all(outcome.passed for outcome in outcomes):
+        return replace(blank, outcomes=outcomes)
+    shop.campaign.ledger.charge(f"{key}/cost", "synthesise", order.round, Cost(evaluations=1))
+    cost = shop.evaluator.block_cost(design, order.block)
+    shop.tell("done", "verify", order.round, block=order.block,
+              text=f"{order.variant} {cost.area_um2:.0f} um2 {cost.period_ns:.2f} ns")  # fmt: skip
+    return replace(blank, passed=True, outcomes=outcomes, cost=cost)
+
+
+def _bench_design(state: BlockState, order: WorkOrder, shop: Workshop) -> Design | None:
+    """A folder with the block's attempt and everything below it; None if something below is missing."""
+    files = {f"rtl/{name}": shop.campaign.texts.get(content) for name, content in state["files"].items()}
+    inherited = shop.revision(state["best"]).blocks if state["best"] else {}
+    variants = {order.block: order.variant}
+    for name in _below(order.block):
+        identity = state["children"].get(name) or inherited.get(name)
+        if identity is None:
+            return None
+        variants[name] = shop.campaign.ledger.candidate(identity).order.variant
+        files |= {f"rtl/{file}": text for file, text in shop.files(identity).items()}
+    files["design.yaml"] = manifest_text(shop, state["parameters"], variants)
+    folder = shop.campaign.folder / "benches" / text_hash(str(sorted(files.items())))[:24]
+    return read_design(folder if folder.exists() else shop.campaign.revisions.lay_out(files, folder))
+
+
+def _below(block: str) -> set[str]:
+    direct = {name for name in contracts.load(block).uses if name in contracts.names()}
+    return direct.union(*map(_below, direct)) if direct else set()
+
+
+def _learn_from(candidate: Candidate, shop: Workshop) -> None:
+    failed = candidate.outcomes[-1]
+    what = candidate.order.variant or candidate.order.intent or "attempt"
+    lesson = f"{candidate.block} ({what}) was refused by {failed.gate}: {'; '.join(failed.findings[:2])}"
+    shop.campaign.ledger.learn(candidate.id, candidate.order.round, lesson[:LESSON_CHARACTERS])
