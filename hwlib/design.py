@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -91,9 +91,9 @@ class Design:
 
     @property
     def tree_hash(self) -> str:
-        """SHA-256 of the manifest and every RTL file, names included."""
-        digest = hashlib.sha256()
-        for path in (self.folder / "design.yaml", *self.rtl):
+        """SHA-256 of the manifest's content and every RTL file, names included."""
+        digest = hashlib.sha256(self.manifest.model_dump_json().encode())
+        for path in self.rtl:
             data = path.read_bytes()
             digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
         return digest.hexdigest()
@@ -147,3 +147,14 @@ def read_design(folder: Path) -> Design:
     if not rtl:
         raise InputError("no Verilog files", str(folder / "rtl"), "put one module a file, named as the file")
     return Design(folder, manifest, rtl)
+
+
+def with_parameters(design: Design, **parameters: int) -> Design:
+    """`design` with some manifest parameters replaced, e.g. ``with_parameters(d, T=16, D=1)``; InputError if illegal."""
+    values = {"parameters": design.manifest.parameters | parameters}
+    try:
+        manifest = Manifest.model_validate(design.manifest.model_dump() | values)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(message, f"{design.manifest.name}: parameters", "see docs/design.md") from None
+    return replace(design, manifest=manifest)
