@@ -67,7 +67,18 @@ class Manifest(BaseModel):
 
 
 def _check_shape(p: dict[str, int]) -> None:
-    powers = ("T", "D", "WORDS", "BANKS", "AXI_BYTES", "ACT_LANES", "MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES", "QUEUE")
+    powers = (
+        "T",
+        "D",
+        "WORDS",
+        "BANKS",
+        "AXI_BYTES",
+        "ACT_LANES",
+        "MATRIX_PARAMS",
+        "VECTOR_PARAMS",
+        "ROW_SCALES",
+        "QUEUE",
+    )
     for name in powers:
         if p[name] & (p[name] - 1):
             raise ValueError(f"{name} = {p[name]} is not a power of two")
@@ -129,7 +140,9 @@ def read_manifest(path: Path) -> Manifest:
     try:
         data = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise InputError("no design.yaml here", str(path.parent), "a design is a folder with design.yaml and rtl/*.v") from None
+        raise InputError(
+            "no design.yaml here", str(path.parent), "a design is a folder with design.yaml and rtl/*.v"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"not valid YAML: {error}", str(path)) from None
     try:
@@ -150,7 +163,7 @@ def read_design(folder: Path) -> Design:
 
 
 def with_parameters(design: Design, **parameters: int) -> Design:
-    """`design` with some manifest parameters replaced, e.g. ``with_parameters(d, T=16, D=1)``; InputError if illegal."""
+    """`design` with manifest parameters replaced, e.g. ``with_parameters(d, T=16, D=1)``; InputError if illegal."""
     values = {"parameters": design.manifest.parameters | parameters}
     try:
         manifest = Manifest.model_validate(design.manifest.model_dump() | values)

@@ -165,8 +165,17 @@ OPCODES = (
         ),
         _MATRIX,
     ),
-    Opcode("LAYERNORM", 0x30, Engine.VECTOR, "row-wise layer normalisation with per-column scale and bias", (), _VECTOR),
-    Opcode("SOFTMAX", 0x31, Engine.VECTOR, "row-wise base-2 softmax, unnormalised, with the reciprocal to row scales", (), _VECTOR),
+    Opcode(
+        "LAYERNORM", 0x30, Engine.VECTOR, "row-wise layer normalisation with per-column scale and bias", (), _VECTOR
+    ),
+    Opcode(
+        "SOFTMAX",
+        0x31,
+        Engine.VECTOR,
+        "row-wise base-2 softmax, unnormalised, with the reciprocal to row scales",
+        (),
+        _VECTOR,
+    ),
     Opcode("ADD", 0x32, Engine.VECTOR, "O = requantize(A*Ma + B*Mb)", (), _VECTOR),
 )
 
@@ -217,7 +226,9 @@ def decode(word: int) -> Instruction:
     names = {bit: name for name, bit, _ in op.flags}
     set_bits = [bit for bit in range(8) if header["flags"] >> bit & 1]
     if any(bit not in names for bit in set_bits):
-        raise InputError(f"{op.name} has illegal flags 0x{header['flags']:02x}", "isa", f"legal: {sorted(names.values())}")
+        raise InputError(
+            f"{op.name} has illegal flags 0x{header['flags']:02x}", "isa", f"legal: {sorted(names.values())}"
+        )
     waits = (header["wait_load"], header["wait_store"], header["wait_matrix"], header["wait_vector"])
     operands = {f.name: f.extract(word) for f in op.operands}
     return Instruction(op.name, operands, frozenset(names[b] for b in set_bits), waits)
@@ -229,10 +240,14 @@ def verilog_decoder() -> str:
     ports = ",\n".join(f"    output wire [{f.bits - 1}:0] {f.name}" for f in fields)
     wires = "\n".join(f"    assign {f.name} = instr[{f.low + f.bits - 1}:{f.low}];" for f in fields)
     legal = "\n".join(
-        f"            8'h{op.code:02x}: illegal = |(instr[15:8] & ~8'h{sum(1 << b for _, b, _ in op.flags):02x}); // {op.name}"
+        f"            8'h{op.code:02x}: illegal = |(instr[15:8] & ~8'h{_flag_mask(op):02x}); // {op.name}"
         for op in OPCODES
     )
     return _DECODER.format(version=VERSION, ports=ports, wires=wires, legal=legal)
+
+
+def _flag_mask(op: Opcode) -> int:
+    return sum(1 << bit for _, bit, _ in op.flags)
 
 
 def _prefixed(op: Opcode) -> list[Field]:

@@ -143,4 +143,6 @@ def load(name: str) -> Contract:
         return Contract.model_validate(yaml.safe_load(path.read_text()))
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(first["msg"], f"{path.name}:{'.'.join(map(str, first['loc']))}", "see hwlib/contracts/schema.py") from error
+        raise InputError(
+            first["msg"], f"{path.name}:{'.'.join(map(str, first['loc']))}", "see hwlib/contracts/schema.py"
+        ) from error

@@ -37,7 +37,8 @@ def requantize(acc: Int, mult: Int, bias: Int, shift: Int) -> Int:
     """
     product = acc.astype(np.int64) * mult + bias
     rounded = (product + (np.int64(1) << (np.asarray(shift, dtype=np.int64) - 1))) >> shift
-    return np.clip(rounded, INT8_MIN, INT8_MAX)
+    y: Int = np.clip(rounded, INT8_MIN, INT8_MAX)
+    return y
 
 
 def quantize_multiplier(scale: float, mult_bits: int = MULT_BITS - 1) -> tuple[int, int]:

@@ -35,7 +35,8 @@ def softmax_probabilities(scores: Int, frac: int) -> Int:
     """
     u = (scores.max(axis=1, keepdims=True) - scores) << (TABLE_BITS - frac)
     e = np.asarray(EXP2_TABLE, dtype=np.int64)[u & 31] >> (u >> TABLE_BITS)
-    return np.minimum(P_MAX, (e + 128) >> 8)
+    p: Int = np.minimum(P_MAX, (e + 128) >> 8)
+    return p
 
 
 def row_scale(total: Int) -> RowScale:

@@ -80,7 +80,7 @@ class AxiMemory:
 
 @dataclass(frozen=True)
 class Respond:
-    """Pulse field `wire` of wires interface `interface` once for each beat on `cause`, after `delay` (min, max) cycles."""
+    """Pulse field `wire` of wires interface `interface` for each beat on `cause`, `delay` (min, max) cycles later."""
 
     cause: str
     interface: str
@@ -158,19 +158,27 @@ class Scenario:
 
 
 ScenarioFactory = Callable[[Mapping[str, int], int, int], list[Scenario]]
-"""``scenarios(point, seed, transactions)``: what each bench module exports; `transactions` is a lower bound over the list."""
+"""``scenarios(point, seed, transactions)``: what each bench module exports; `transactions` is a lower bound."""
 
 
-def compare_stream(interface: str, seen: Sequence[Seen], expected: Sequence[Payload], vectors: Sequence[str]) -> list[Mismatch]:
-    """The first difference between the transfers on `interface` and `expected`; `vectors[i]` describes what caused beat i."""
+def compare_stream(
+    interface: str, seen: Sequence[Seen], expected: Sequence[Payload], vectors: Sequence[str]
+) -> list[Mismatch]:
+    """The first difference between `seen` on `interface` and `expected`; `vectors[i]` is what caused beat i."""
     for index, want in enumerate(expected):
         if index >= len(seen):
             return [Mismatch(interface, index, -1, show(want), "nothing", vectors[index])]
         if seen[index].payload != want:
-            return [Mismatch(interface, index, seen[index].cycle, show(want), show(seen[index].payload), vectors[index])]
+            return [
+                Mismatch(interface, index, seen[index].cycle, show(want), show(seen[index].payload), vectors[index])
+            ]
     if len(seen) > len(expected):
         extra = seen[len(expected)]
-        return [Mismatch(interface, len(expected), extra.cycle, "nothing", show(extra.payload), "after the last expected beat")]
+        return [
+            Mismatch(
+                interface, len(expected), extra.cycle, "nothing", show(extra.payload), "after the last expected beat"
+            )
+        ]
     return []
 
 
