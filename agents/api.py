@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from agents import campaign as campaigns
+from agents import decisions, runner
+from agents.campaign import Campaign, Settings
+from agents.designers import Designer
+from agents.designers.choose import designer_for
+from agents.evaluator import Evaluator
+from agents.flow import FlowEvaluator
+from agents.ledger import pareto_front
 from agents.progress import Progress, silent
-from agents.records import Budget, CampaignResult, CampaignStatus, PendingReview, Revision
-from hwlib.design import Design
-from hwlib.spec import Spec
+from agents.records import Budget, CampaignResult, CampaignState, CampaignStatus, PendingReview, Revision
+from agents.workshop import Workshop, best_revision
+from hwlib.design import EXPERT, Design, read_design
+from hwlib.errors import InputError
+from hwlib.spec import Spec, read_spec
 
 DesignerName = Literal["search", "llm"]
 ReviewMode = Literal["auto", "wait"]
+Evaluators = Callable[[Spec], Evaluator]
+Designers = Callable[[Campaign, Evaluator], Designer]
 
 
 def start_campaign(
@@ -24,57 +38,102 @@ def start_campaign(
     review: ReviewMode = "auto",
     name: str = "",
     progress: Progress = silent,
+    evaluators: Evaluators = FlowEvaluator,
+    designers: Designers = designer_for,
 ) -> CampaignResult:
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
+    `evaluators` and `designers` make the judge and the designer; tests put their own there.
     Raises InputError if a campaign of that name exists, or the spec, model or key is bad.
     """
-    raise NotImplementedError
+    asked = spec if isinstance(spec, Spec) else read_spec(spec)
+    settings = Settings(
+        name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review
+    )
+    campaign = Campaign.create(asked, settings)
+    return _run(campaign, progress, evaluators, designers)
 
 
-def resume_campaign(name: str, *, progress: Progress = silent) -> CampaignResult:
+def resume_campaign(
+    name: str,
+    *,
+    progress: Progress = silent,
+    evaluators: Evaluators = FlowEvaluator,
+    designers: Designers = designer_for,
+) -> CampaignResult:
     """Continue after a kill, a stop or a review decision. An ended campaign just reports its result again."""
-    raise NotImplementedError
+    return _run(Campaign.open(name), progress, evaluators, designers)
+
+
+def _run(campaign: Campaign, progress: Progress, evaluators: Evaluators, designers: Designers) -> CampaignResult:
+    try:
+        with campaign.locked():
+            evaluator = evaluators(campaign.spec)
+            shop = Workshop(campaign, designers(campaign, evaluator), evaluator, progress)
+            _, why = runner.run(shop)
+        status = _status(campaign)
+        folder = campaign.revisions.checkout(status.best.revision) if status.best else None
+        return CampaignResult(status, status.best, folder, why)
+    finally:
+        campaign.close()
 
 
 def stop_campaign(name: str) -> None:
     """Ask the running campaign to stop after the step it is in; `resume_campaign` continues it."""
-    raise NotImplementedError
+    with _opened(name) as campaign:
+        if not campaign.running:
+            raise InputError(f"campaign '{name}' is not running", str(campaign.folder), f"rtloom status {name}")
+        campaign.request_stop()
 
 
 def campaign_status(name: str) -> CampaignStatus:
     """The campaign at a glance; reads only, works while it runs."""
-    raise NotImplementedError
+    with _opened(name) as campaign:
+        return _status(campaign)
 
 
 def list_campaigns() -> list[CampaignStatus]:
     """Every campaign, by name."""
-    raise NotImplementedError
+    return [campaign_status(name) for name in campaigns.names()]
 
 
 def revisions(name: str) -> list[Revision]:
     """Every revision of the campaign, oldest first, with gates, figures and cost."""
-    raise NotImplementedError
+    with _opened(name) as campaign:
+        return campaign.ledger.revisions()
 
 
 def accepted_design(name: str) -> Path:
     """Folder of the campaign's accepted design (best so far while it runs); InputError if there is none yet."""
-    raise NotImplementedError
+    with _opened(name) as campaign:
+        best = best_revision(campaign)
+        if best is None:
+            raise InputError(f"campaign '{name}' has no accepted design", str(campaign.folder), f"rtloom resume {name}")
+        return campaign.revisions.checkout(best.revision)
 
 
 def revision_design(name: str, revision: str) -> Path:
-    """Folder with `revision` (full hash, unique prefix, or rN for the Nth) checked out."""
-    raise NotImplementedError
+    """Folder with `revision` (full hash, unique prefix, or rN for round N's) checked out."""
+    with _opened(name) as campaign:
+        return campaign.revisions.checkout(_find(campaign, revision).revision)
 
 
 def resolve_design(word: str) -> Design:
     """The design `word` names: "expert", a design folder, a campaign, or campaign:revision."""
-    raise NotImplementedError
+    if word == "expert":
+        return read_design(EXPERT)
+    name, _, revision = word.partition(":")
+    if name in campaigns.names():
+        return read_design(revision_design(name, revision) if revision else accepted_design(name))
+    if not Path(word).is_dir():
+        raise InputError(f"no design '{word}'", "", "give `expert`, a design folder, a campaign or campaign:revision")
+    return read_design(Path(word))
 
 
 def pending_reviews(name: str) -> list[PendingReview]:
     """Revisions of the campaign that wait for a decision."""
-    raise NotImplementedError
+    with _opened(name) as campaign:
+        return decisions.pending(campaign)
 
 
 def record_decision(name: str, revision: str, approve: bool, reason: str, tree_hash: str) -> None:
@@ -82,4 +141,52 @@ def record_decision(name: str, revision: str, approve: bool, reason: str, tree_h
 
     A rejection needs a reason; it goes to the designer as a constraint. `resume_campaign` continues the campaign.
     """
-    raise NotImplementedError
+    with _opened(name) as campaign:
+        decisions.decide(campaign, _find(campaign, revision), approve, reason, tree_hash)
+
+
+def _find(campaign: Campaign, word: str) -> Revision:
+    known = campaign.ledger.revisions()
+    found = [r for r in known if word == f"r{r.round}" or (len(word) >= 4 and r.revision.startswith(word))]
+    if len(found) != 1:
+        names = ", ".join(f"r{r.round}" for r in known) or "none yet"
+        raise InputError(f"no single revision '{word}'", campaign.name, f"revisions: {names}")
+    return found[0]
+
+
+def _status(campaign: Campaign) -> CampaignStatus:
+    known = campaign.ledger.revisions()
+    settings = campaign.settings
+    return CampaignStatus(
+        name=campaign.name,
+        folder=campaign.folder,
+        state=_state(campaign),
+        designer=settings.designer,
+        model=settings.model,
+        seed=settings.seed,
+        round=max((r.round for r in known), default=0),
+        budget=settings.budget,
+        spent=campaign.ledger.spent(),
+        objective=campaign.spec.objective,
+        baseline=next((r for r in known if r.round == 0 and r.figures), None),
+        best=best_revision(campaign),
+        revisions=len(known),
+        pareto=pareto_front(known),
+        lessons=campaign.ledger.lessons(before=10**9),
+    )
+
+
+def _state(campaign: Campaign) -> CampaignState:
+    kept = campaign.ledger.fact("state") or "running"
+    if kept == "running" and not campaign.running:
+        return "interrupted"
+    return kept  # type: ignore[return-value]  # only the runner writes it, from CampaignState
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[Campaign]:
+    campaign = Campaign.open(name)
+    try:
+        yield campaign
+    finally:
+        campaign.close()

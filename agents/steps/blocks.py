@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES
 from agents.records import Cost, GateOutcome
@@ -85,12 +86,12 @@ def _bench_design(state: BlockState, order: WorkOrder, shop: Workshop) -> Design
     """A folder with the block's attempt and everything below it; None if something below is missing."""
     files = {f"rtl/{name}": shop.campaign.texts.get(content) for name, content in state["files"].items()}
     inherited = shop.revision(state["best"]).blocks if state["best"] else {}
-    variants = {order.block: order.variant}
+    variants = {order.block: described(order)}
     for name in _below(order.block):
         identity = state["children"].get(name) or inherited.get(name)
         if identity is None:
             return None
-        variants[name] = shop.campaign.ledger.candidate(identity).order.variant
+        variants[name] = described(shop.campaign.ledger.candidate(identity).order)
         files |= {f"rtl/{file}": text for file, text in shop.files(identity).items()}
     files["design.yaml"] = manifest_text(shop, state["parameters"], variants)
     folder = shop.campaign.folder / "benches" / text_hash(str(sorted(files.items())))[:24]

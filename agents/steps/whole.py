@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from agents.cost import described
 from agents.designers import Candidate, Files
 from agents.evaluator import DESIGN_GATES, broken_budgets, figures
 from agents.records import Cost, Revision
@@ -28,7 +29,7 @@ def assemble_revision(state: State, shop: Workshop) -> State:
         for part in parts.values()
         for name, content in part.files.items()
     }
-    variants = {block: part.order.variant for block, part in parts.items()}
+    variants = {block: described(part.order) for block, part in parts.items()}
     files["design.yaml"] = manifest_text(shop, state["parameters"], variants)
     known = {r.tree_hash: r for r in shop.campaign.ledger.revisions() if r.round < number}
     revision = _commit(state, shop, files, parts)

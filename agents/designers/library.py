@@ -1,0 +1,40 @@
+"""Templates as a designer sees them: the choices there are for each block, and their text."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Protocol
+
+from agents.cost import Choice
+from agents.designers import Files
+from hwlib import templates
+
+
+class Library(Protocol):
+    """A source of block text."""
+
+    def choices(self, block: str) -> tuple[Choice, ...]:
+        """Every variant of `block` with every combination of its options; the default first."""
+
+    def render(self, choice: Choice) -> Files:
+        """Files of the block."""
+
+
+class TemplateLibrary:
+    """The templates of `hwlib`."""
+
+    def choices(self, block: str) -> tuple[Choice, ...]:
+        """Variants in the catalogue's order; of each, all option values, its defaults first."""
+        return tuple(
+            Choice(block, name, tuple(sorted(zip(variant.options, values, strict=True))))
+            for name, variant in templates.variants(block).items()
+            for values in itertools.product(*[_default_first(option) for option in variant.options.values()])
+        )
+
+    def render(self, choice: Choice) -> Files:
+        """The rendered templates."""
+        return templates.render(choice.block, choice.variant, dict(choice.options))
+
+
+def _default_first(option: templates.Option) -> list[int | str]:
+    return [option.default, *(value for value in option.legal if value != option.default)]
