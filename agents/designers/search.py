@@ -18,6 +18,7 @@ import optuna
 from agents.constraints import Constraints
 from agents.cost import Choice, CostModel, choice_of
 from agents.designers import BlockCost, Candidate, Context, Files, Plan, WorkOrder, Written
+from agents.designers.baseline import baseline, order_for
 from agents.designers.library import Library
 from agents.designers.space import Space
 from agents.evaluator import objective
@@ -56,7 +57,7 @@ class SearchDesigner:
     def plan(self, context: Context) -> Plan:
         """The baseline first; then the most promising point with alternatives, until little is to be gained."""
         if not any(candidate.passed for candidate in context.candidates):
-            return self._baseline(context)
+            return baseline(context, self._library, self._space)
         found = self._search(context)
         best = context.best.figures.objective if context.best and context.best.figures else math.inf
         if found.value >= best * MARGIN:
@@ -99,14 +100,6 @@ class SearchDesigner:
             if best is None or value < best[0]:
                 best = value, {block: candidate.id for block, candidate in chosen.items()}
         return best[1] if best else {block: offered[0].id for block, offered in offers.items()}
-
-    def _baseline(self, context: Context) -> Plan:
-        parameters = self._space.point(self._space.default_shape)
-        assert parameters is not None, "the default shape fits"
-        orders = tuple(_order(0, self._library.choices(block)[0]) for block in contracts.names())
-        if context.round > 0:
-            return Plan(parameters, (), "failed: the template defaults did not pass their gates")
-        return Plan(parameters, orders, f"baseline: template defaults at T={parameters['T']} D={parameters['D']}")
 
     def _search(self, context: Context) -> _Found:
         """The best configuration by the cost model, from TPE started at the best so far, then block by block."""
@@ -187,7 +180,7 @@ class SearchDesigner:
         wanted = [choice for choice in found.choices.values() if not model.measured(choice, found.parameters)]
         rest = self._ranked(context, model, found)
         probes = [choice for choice in rest if choice not in wanted][:PROBES]
-        return tuple(_order(context.round, choice) for choice in [*wanted, *probes])
+        return tuple(order_for(context.round, choice) for choice in [*wanted, *probes])
 
     def _ranked(self, context: Context, model: CostModel, found: _Found) -> Iterator[Choice]:
         """Unmeasured alternatives, those that promise most first."""
@@ -199,10 +192,6 @@ class SearchDesigner:
 
         others = [c for offered in self._open_choices(context).values() for c in offered]
         return iter(sorted((c for c in others if not model.measured(c, found.parameters)), key=promise))
-
-
-def _order(round_: int, choice: Choice) -> WorkOrder:
-    return WorkOrder(round_, choice.block, choice.variant, dict(choice.options))
 
 
 def _cost(candidate: Candidate) -> BlockCost:

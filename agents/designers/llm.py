@@ -1,0 +1,134 @@
+"""The LLM designer: a planner, an RTL writer and a verifier, each a prompt with a validated answer.
+
+Round 0 is the same baseline as the search designer's. The writer sees the contract, the block's own current text and
+findings; it never sees the expert's RTL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agents.cost import choice_of
+from agents.designers import Candidate, Context, Files, Plan, Unanswered, WorkOrder, Written
+from agents.designers.baseline import baseline
+from agents.designers.library import Library
+from agents.designers.space import Space
+from agents.models import Model
+from agents.records import GateOutcome
+from agents.roles import prompts
+from agents.roles.answers import PlannerAnswer, VerifierAnswer, WriterAnswer
+from agents.roles.ask import ask
+from agents.roles.edits import apply
+from hwlib import contracts
+from hwlib.contracts.schema import Contract
+from hwlib.errors import InputError
+from hwlib.templates.render import module_header
+
+CARRY = "carry over"
+"""Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
+
+
+class LlmDesigner:
+    """See the module. `model` should retry, record and meter."""
+
+    name = "llm"
+
+    def __init__(self, model: Model, library: Library, space: Space) -> None:
+        self._model = model
+        self._library = library
+        self._space = space
+
+    def plan(self, context: Context) -> Plan:
+        """The baseline, then what the planner says; an unusable answer ends the campaign with the best so far."""
+        best = context.best
+        if best is None:
+            return baseline(context, self._library, self._space)
+        try:
+            return ask(
+                self._model, "planner", PlannerAnswer, lambda answer: self._accept(answer, context),
+                round_=context.round, **_planner_values(context),
+            )  # fmt: skip
+        except Unanswered as error:
+            return Plan(best.parameters, (), str(error))
+
+    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
+        """A template for the baseline, the parent as it is to carry over, otherwise what the writer says."""
+        if order.variant:
+            return Written(self._library.render(choice_of(order)))
+        if order.intent == CARRY:
+            return Written(parent)
+        files = ask(
+            self._model, "rtl_writer", WriterAnswer, lambda answer: apply(answer, parent, order.block),
+            round_=order.round, contract=contract, header=module_header(contract), intent=order.intent,
+            findings=list(findings), files=parent,
+        )  # fmt: skip
+        return Written(files, self._model.name, prompts.version("rtl_writer"))
+
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
+        """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
+        if order.variant or order.intent == CARRY:
+            return []
+        facts = [f"{o.gate}: {finding}" for o in outcomes if not o.passed for finding in o.findings]
+        try:
+            return facts + ask(
+                self._model, "verifier", VerifierAnswer, lambda answer: answer.findings, round_=order.round, files=files,
+                block=order.block, intent=order.intent, outcomes=outcomes, contract=contracts.load(order.block),
+            )  # fmt: skip
+        except Unanswered:
+            return facts
+
+    def select(self, context: Context, offers: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """What this round wrote, where it passed; elsewhere the best design's block."""
+        kept = context.best.blocks if context.best else {}
+        return {block: _select_one(context.round, kept.get(block, ""), offered) for block, offered in offers.items()}
+
+    def _accept(self, answer: PlannerAnswer, context: Context) -> Plan:
+        """The plan in the answer; ValueError says what about it is impossible."""
+        assert context.best is not None, "the baseline comes first"
+        said = ("planner", self._model.name, prompts.version("planner"))
+        if answer.stop or (not answer.orders and not answer.parameters):
+            return Plan(context.best.parameters, (), f"stopped by the planner: {answer.reason}", *said)
+        parameters = context.best.parameters | {setting.name: setting.value for setting in answer.parameters}
+        try:
+            contracts.load("top").check(parameters)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if self._space.cycles(parameters) is None:
+            raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
+        orders = [_order(context.round, order.block, order.intent) for order in answer.orders]
+        if parameters != context.best.parameters:
+            orders += [_order(context.round, b, CARRY) for b in contracts.names() if b not in {o.block for o in orders}]
+        if len(orders) > context.orders_left:
+            raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
+        return Plan(parameters, tuple(orders), answer.reason, *said)
+
+
+def _order(round_: int, block: str, intent: str) -> WorkOrder:
+    if block not in contracts.names():
+        raise ValueError(f"there is no block '{block}'")
+    return WorkOrder(round_, block, intent=intent)
+
+
+def _select_one(round_: int, kept: str, offered: Sequence[Candidate]) -> str:
+    fresh = [candidate.id for candidate in offered if candidate.order.round == round_]
+    known = [candidate.id for candidate in offered if candidate.id == kept]
+    return (fresh or known or [candidate.id for candidate in offered])[0]
+
+
+def _planner_values(context: Context) -> dict[str, object]:
+    assert context.best is not None, "the baseline comes first"
+    known = {candidate.id: candidate for candidate in context.candidates}
+    parts = [known[identity] for identity in context.best.blocks.values()]
+    bounds = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
+    return {
+        "spec": context.spec, "best": context.best, "revisions": context.revisions, "lessons": context.lessons,
+        "constraints": [reason for _, reason in context.rejections], "round": context.round, "budgets": bounds,
+        "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
+        "names": contracts.names(), "blocks": [_row(part) for part in parts],
+    }  # fmt: skip
+
+
+def _row(part: Candidate) -> dict[str, str]:
+    cost = part.cost
+    area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
+    return {"block": part.block, "what": part.order.variant or part.order.intent, "area": area, "period": period}

@@ -1,0 +1,60 @@
+"""The shape of each role's answer. The JSON schemas under `prompts/` are generated from these classes."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Setting(_Answer):
+    """One parameter of `top` and its value."""
+
+    name: str
+    value: int
+
+
+class BlockOrder(_Answer):
+    """A block to write, and what to change in it and why, in a few sentences."""
+
+    block: str
+    intent: str
+
+
+class PlannerAnswer(_Answer):
+    """The plan of a round. `stop` ends the campaign; parameters not named keep their values."""
+
+    reason: str = Field(description="one line: what is tried and why it should improve the objective")
+    stop: bool
+    parameters: list[Setting]
+    orders: list[BlockOrder]
+
+
+class File(_Answer):
+    """A whole file."""
+
+    name: str = Field(description="file name, <module>.v")
+    text: str
+
+
+class Edit(_Answer):
+    """Replace text that occurs exactly once in a file."""
+
+    name: str
+    search: str
+    replace: str
+
+
+class WriterAnswer(_Answer):
+    """New files, or edits of the current ones (files replace; edits apply to what is not replaced)."""
+
+    files: list[File]
+    edits: list[Edit]
+
+
+class VerifierAnswer(_Answer):
+    """What was wrong, for the writer. No findings gives the attempt up."""
+
+    findings: list[str] = Field(description="each: the cause, the place (file:line), and what to write instead")

@@ -1,0 +1,35 @@
+"""Apply a writer's answer to the block's current files."""
+
+from __future__ import annotations
+
+import re
+
+from agents.designers import Files
+from agents.roles.answers import WriterAnswer
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\.v")
+MOST_BYTES = 400_000
+"""Largest text of a block that is handed to the gates."""
+
+
+def apply(answer: WriterAnswer, parent: Files, block: str) -> Files:
+    """The block's files after the answer. Raises ValueError, in words for the model, if it does not apply."""
+    files = dict(parent)
+    for file in answer.files:
+        if not _NAME.fullmatch(file.name) or not (file.name == f"{block}.v" or file.name.startswith(f"{block}_")):
+            raise ValueError(f"file name '{file.name}': use {block}.v and {block}_<part>.v")
+        files[file.name] = file.text
+    for edit in answer.edits:
+        count = files.get(edit.name, "").count(edit.search) if edit.search else 0
+        if count != 1:
+            raise ValueError(
+                f"edit of {edit.name}: the search text occurs {count} times, not once: {edit.search[:80]!r}"
+            )
+        files[edit.name] = files[edit.name].replace(edit.search, edit.replace)
+    if f"{block}.v" not in files:
+        raise ValueError(f"there is no {block}.v")
+    if sum(len(text) for text in files.values()) > MOST_BYTES:
+        raise ValueError(f"the files are larger than {MOST_BYTES} bytes together")
+    if files == parent:
+        raise ValueError("nothing was changed")
+    return files
