@@ -1,0 +1,129 @@
+"""What an instruction reads and writes, derived from the ISA's own definition of its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hwlib import isa
+from hwlib.design import Manifest
+
+PARAM_BYTES = 8
+TABLE_BYTES = 256
+
+
+class Store(IntEnum):
+    """The storages instructions touch. The first four have the numbers of `isa.Space`."""
+
+    SCRATCHPAD = 0
+    MATRIX_PARAMS = 1
+    VECTOR_PARAMS = 2
+    TABLES = 3
+    ROW_SCALES = 4
+    MEMORY = 5
+
+
+@dataclass(frozen=True)
+class Access:
+    """`repeat` runs of `count` units, `stride` apart, from `start`.
+
+    Units: scratchpad words, parameter entries, row-scale entries, memory bytes; the tables are one unit,
+    because none may be written while any is in use.
+    """
+
+    store: Store
+    write: bool
+    start: int
+    count: int
+    repeat: int = 1
+    stride: int = 0
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """The ``(start, end)`` runs, joined where they touch."""
+        if self.repeat == 1 or self.stride == self.count:
+            return [(self.start, self.start + self.count * self.repeat)]
+        return [(self.start + i * self.stride, self.start + i * self.stride + self.count) for i in range(self.repeat)]
+
+
+def entries_per_word(manifest: Manifest) -> int:
+    """Parameter entries in a local word."""
+    return manifest.word_bytes // PARAM_BYTES
+
+
+def _transfer(op: str, v: Mapping[str, int], manifest: Manifest) -> list[Access]:
+    size = manifest.word_bytes
+    memory = Access(Store.MEMORY, op == "STORE", v["dram_addr"], v["row_words"] * size, v["rows"], v["dram_stride"])
+    space = Store(v["space"])
+    if space is Store.TABLES:
+        return [memory, Access(space, True, 0, 1)]
+    unit = 1 if space is Store.SCRATCHPAD else entries_per_word(manifest)
+    local = Access(
+        space, op == "LOAD", v["local_addr"] * unit, v["row_words"] * unit, v["rows"], v["local_stride"] * unit
+    )
+    return [memory, local]
+
+
+def _gemm(v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> list[Access]:
+    tile, dot = manifest.tile, manifest.dot
+    found = [
+        Access(Store.SCRATCHPAD, False, v["a_addr"], v["k_words"], v["m_tiles"], v["a_stride"]),
+        Access(Store.SCRATCHPAD, False, v["b_addr"], v["k_words"], v["n_tiles"], v["b_stride"]),
+    ]
+    if "HOLD" in flags:
+        return found
+    across, blocks = (v["m_tiles"], v["n_tiles"]) if "TRANSPOSE" in flags else (v["n_tiles"], v["m_tiles"])
+    found.append(Access(Store.SCRATCHPAD, True, v["o_addr"], -(-across * tile // dot), blocks, v["o_stride"]))
+    if "ROWSCALE" in flags:
+        found.append(Access(Store.ROW_SCALES, False, v["r_addr"], v["m_tiles"]))
+    else:
+        found.append(Access(Store.MATRIX_PARAMS, False, v["p_addr"], v["n_tiles"] * tile))
+    if "ACT" in flags:
+        found.append(Access(Store.TABLES, False, 0, 1))
+    return found
+
+
+def _vector(op: str, v: Mapping[str, int], manifest: Manifest) -> list[Access]:
+    words, blocks = -(-v["cols"] // manifest.dot), v["row_blocks"]
+    found = [
+        Access(Store.SCRATCHPAD, False, v["a_addr"], words, blocks, v["a_stride"]),
+        Access(Store.SCRATCHPAD, True, v["o_addr"], words, blocks, v["o_stride"]),
+    ]
+    if op == "ADD":
+        found.append(Access(Store.SCRATCHPAD, False, v["b_addr"], words, blocks, v["b_stride"]))
+        found.append(Access(Store.VECTOR_PARAMS, False, v["p_addr"], 2))
+    elif op == "LAYERNORM":
+        found.append(Access(Store.VECTOR_PARAMS, False, v["p_addr"], v["cols"]))
+    else:
+        found.append(Access(Store.ROW_SCALES, True, v["r_addr"], blocks))
+    return found
+
+
+def accesses(op: str, operands: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> list[Access]:
+    """Every region the instruction reads or writes. END touches nothing."""
+    engine = isa.BY_NAME[op].engine
+    if engine is None:
+        return []
+    if engine is isa.Engine.MATRIX:
+        return _gemm(operands, flags, manifest)
+    if engine is isa.Engine.VECTOR:
+        return _vector(op, operands, manifest)
+    return _transfer(op, operands, manifest)
+
+
+def macs(op: str, operands: Mapping[str, int]) -> int:
+    """Array beats of the instruction (each T*T*D multiply-accumulates); 0 unless it is a GEMM."""
+    return operands["m_tiles"] * operands["n_tiles"] * operands["k_words"] if op == "GEMM" else 0
+
+
+def capacity(store: Store, manifest: Manifest) -> int:
+    """Units of a local storage."""
+    p = manifest.parameters
+    return {
+        Store.SCRATCHPAD: p["WORDS"],
+        Store.MATRIX_PARAMS: p["MATRIX_PARAMS"],
+        Store.VECTOR_PARAMS: p["VECTOR_PARAMS"],
+        Store.TABLES: 1,
+        Store.ROW_SCALES: p["ROW_SCALES"],
+    }[store]

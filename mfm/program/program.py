@@ -1,0 +1,219 @@
+"""A Program: instructions, memory image and tensor slots, compiled for one shape of machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib import isa
+from hwlib.design import Manifest
+from hwlib.errors import InputError
+from hwlib.numerics import pack, unpack
+from mfm.program.effects import macs
+
+Int = NDArray[np.int64]
+
+MAGIC = b"RTLOOM-PROGRAM 1\n"
+TARGET_PARAMETERS = ("T", "D", "WORDS", "AXI_BYTES", "ACT_TABLES", "MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES")
+"""The `top` parameters a program depends on; the others only change its speed."""
+
+
+@dataclass(frozen=True)
+class TensorSlot:
+    """Where a tensor lies in memory, and what its int8 values mean.
+
+    addr: byte address; rows, cols: valid elements; words: local words in a row-block;
+    value = (q - zero) * scale. gather (inputs only): for each element of [rows, cols] the flat index into
+    the sample that goes there, or -1 for zero.
+    """
+
+    name: str
+    addr: int
+    rows: int
+    cols: int
+    words: int
+    scale: float
+    zero: int = 0
+    gather: tuple[int, ...] = ()
+
+    def nbytes(self, target: Mapping[str, int]) -> int:
+        """Bytes the slot takes in memory, padding included."""
+        return -(-self.rows // target["T"]) * self.words * target["T"] * target["D"]
+
+    def encode(self, sample: NDArray[np.float64], target: Mapping[str, int]) -> bytes:
+        """Memory bytes of a float `sample`: gathered, quantized, tile-major."""
+        return self.pack(self.quantize(sample), target)
+
+    def quantize(self, sample: NDArray[np.float64]) -> Int:
+        """The int8 matrix [rows, cols] of a float `sample`."""
+        flat = np.append(np.asarray(sample, dtype=np.float64).ravel(), 0.0)
+        index = np.asarray(self.gather, dtype=np.int64) if self.gather else np.arange(self.rows * self.cols)
+        if flat.size <= index.max() + 1 or flat.size - 1 != index.max() + 1:
+            raise InputError(
+                f"a sample of {flat.size - 1} values for input '{self.name}'", "run", f"it needs {index.max() + 1}"
+            )
+        real = flat[index].reshape(self.rows, self.cols)
+        return np.clip(np.floor(real / self.scale + 0.5).astype(np.int64) + self.zero, -128, 127)
+
+    def pack(self, matrix: Int, target: Mapping[str, int]) -> bytes:
+        """Memory bytes of an int8 `matrix` [rows, cols]."""
+        width = self.words * target["D"]
+        return pack(np.pad(matrix, ((0, 0), (0, width - self.cols))), target["T"], target["D"])
+
+    def decode(self, data: bytes, target: Mapping[str, int]) -> Int:
+        """The int8 matrix [rows, cols] in memory bytes `data`."""
+        return unpack(data, self.rows, self.words * target["D"], target["T"], target["D"])[:, : self.cols]
+
+    def dequantize(self, matrix: Int) -> NDArray[np.float64]:
+        """Real values of an int8 `matrix`."""
+        real: NDArray[np.float64] = (matrix - self.zero) * self.scale
+        return real
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes to be in memory before the run."""
+
+    addr: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled model.
+
+    target: the machine parameters it was compiled for; layers[i]: label of instruction i; segments: weights,
+    parameters and constants; memory_bytes: memory used from address 0, program included.
+    """
+
+    name: str
+    target: Mapping[str, int]
+    instructions: tuple[isa.Instruction, ...]
+    layers: tuple[str, ...]
+    program_addr: int
+    segments: tuple[Segment, ...]
+    inputs: tuple[TensorSlot, ...]
+    outputs: tuple[TensorSlot, ...]
+    memory_bytes: int
+
+    @property
+    def code(self) -> bytes:
+        """The instruction words, little endian."""
+        return b"".join(isa.encode(i).to_bytes(isa.INSTRUCTION_BYTES, "little") for i in self.instructions)
+
+    @property
+    def mac_beats(self) -> int:
+        """Array beats of the whole program: the `mac` counter of a run."""
+        return sum(macs(i.op, i.operands) for i in self.instructions)
+
+    @property
+    def image(self) -> tuple[Segment, ...]:
+        """All that must be in memory before the run, inputs apart."""
+        return (*self.segments, Segment(self.program_addr, self.code))
+
+    def check(self, manifest: Manifest) -> None:
+        """Raise InputError unless the program runs on `manifest`."""
+        for name, value in self.target.items():
+            have = manifest.parameters[name]
+            if have != value:
+                raise InputError(
+                    f"program '{self.name}' was compiled for {name} = {value}, this design has {have}",
+                    manifest.name,
+                    "compile it for this design",
+                )
+
+    def save(self, path: Path) -> None:
+        """Write one file, atomically."""
+        blob = b"".join(s.data for s in self.segments) + self.code
+        header = {
+            "name": self.name,
+            "isa": isa.VERSION,
+            "target": dict(self.target),
+            "program_addr": self.program_addr,
+            "instructions": len(self.instructions),
+            "layers": _run_lengths(self.layers),
+            "segments": [[s.addr, len(s.data)] for s in self.segments],
+            "inputs": [asdict(slot) for slot in self.inputs],
+            "outputs": [asdict(slot) for slot in self.outputs],
+            "memory_bytes": self.memory_bytes,
+        }
+        text = json.dumps(header, sort_keys=True).encode()
+        write_atomically(path, MAGIC + len(text).to_bytes(8, "little") + text + blob)
+
+
+def load_program(path: Path) -> Program:
+    """The program in `path`. Raises InputError if it is missing, not a program, truncated or of another ISA version."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the program: {error.strerror}", str(path), "rtloom mfm compile writes one") from None
+    if not data.startswith(MAGIC):
+        raise InputError("not a program file", str(path), "rtloom mfm compile writes one")
+    start = len(MAGIC) + 8
+    size = int.from_bytes(data[start - 8 : start], "little")
+    try:
+        header = json.loads(data[start : start + size])
+        if header["isa"] != isa.VERSION:
+            raise InputError(f"ISA version {header['isa']}, this is {isa.VERSION}", str(path), "compile it again")
+        return _from_header(header, data[start + size :])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"damaged program file ({error})", str(path), "compile it again") from None
+
+
+def _from_header(header: dict[str, object], blob: bytes) -> Program:
+    h: dict[str, list] = header  # type: ignore[assignment,type-arg]
+    segments, at = [], 0
+    for addr, length in h["segments"]:
+        segments.append(Segment(addr, blob[at : at + length]))
+        at += length
+    size, count = isa.INSTRUCTION_BYTES, int(str(header["instructions"]))
+    if len(blob) != at + count * size:
+        raise ValueError(f"{len(blob)} bytes of data, {at + count * size} expected")
+    words = [int.from_bytes(blob[at + i * size : at + (i + 1) * size], "little") for i in range(count)]
+    return Program(
+        name=str(header["name"]),
+        target=dict(h["target"]),
+        instructions=tuple(isa.decode(word) for word in words),
+        layers=tuple(name for name, times in h["layers"] for _ in range(times)),
+        program_addr=int(str(header["program_addr"])),
+        segments=tuple(segments),
+        inputs=tuple(_slot(item) for item in h["inputs"]),
+        outputs=tuple(_slot(item) for item in h["outputs"]),
+        memory_bytes=int(str(header["memory_bytes"])),
+    )
+
+
+def _slot(item: dict[str, object]) -> TensorSlot:
+    return TensorSlot(**(item | {"gather": tuple(item["gather"])}))  # type: ignore[arg-type]
+
+
+def _run_lengths(names: tuple[str, ...]) -> list[list[object]]:
+    runs: list[list[object]] = []
+    for name in names:
+        if runs and runs[-1][0] == name:
+            runs[-1][1] = int(str(runs[-1][1])) + 1
+        else:
+            runs.append([name, 1])
+    return runs
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,193 @@
+"""The golden machine: executes instructions bit-exactly on numpy, storages included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib import isa
+from hwlib.design import Manifest
+from hwlib.numerics import accumulate, apply_table, decode_param, layernorm, requantize, softmax
+from hwlib.numerics.eltwise import add_requantize
+from mfm.program.effects import TABLE_BYTES, Store, capacity, entries_per_word
+
+Int = NDArray[np.int64]
+Commit = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Params:
+    mult: Int
+    bias: Int
+    shift: Int
+
+
+class GoldenMachine:
+    """Memory and local storages of a machine of `manifest`'s shape.
+
+    `execute` runs one instruction. `read_phase` does all of its reading and computing and returns
+    the writing, so that a test can put other instructions between the two.
+
+    Args:
+        memory_bytes: size of the memory, from address 0.
+        noise: fill every storage with random bytes first, which a correct program never notices.
+    """
+
+    def __init__(self, manifest: Manifest, memory_bytes: int, noise: np.random.Generator | None = None) -> None:
+        self.manifest = manifest
+        self.tile, self.dot = manifest.tile, manifest.dot
+        words = manifest.parameters["WORDS"]
+        self.memory = np.zeros(memory_bytes, dtype=np.uint8)
+        self.scratchpad = np.zeros((words, self.tile, self.dot), dtype=np.int8)
+        self.params = {
+            store: np.zeros(capacity(store, manifest), dtype=np.uint64)
+            for store in (Store.MATRIX_PARAMS, Store.VECTOR_PARAMS)
+        }
+        self.tables = np.zeros(manifest.parameters["ACT_TABLES"] * TABLE_BYTES, dtype=np.int8)
+        self.scales = np.ones((2, capacity(Store.ROW_SCALES, manifest), self.tile), dtype=np.int64)
+        self.accumulators = np.zeros((self.tile, self.tile), dtype=np.int64)
+        if noise is not None:
+            self.scratchpad[:] = noise.integers(-128, 128, self.scratchpad.shape)
+            self.tables[:] = noise.integers(-128, 128, self.tables.shape)
+
+    def write(self, addr: int, data: bytes) -> None:
+        """Put `data` in memory at byte `addr`."""
+        self.memory[addr : addr + len(data)] = np.frombuffer(data, dtype=np.uint8)
+
+    def read(self, addr: int, count: int) -> bytes:
+        """`count` bytes of memory from `addr`."""
+        return self.memory[addr : addr + count].tobytes()
+
+    def execute(self, item: isa.Instruction) -> None:
+        """Run one instruction to its end. END does nothing."""
+        if item.op != "END":
+            self.read_phase(item)()
+
+    def read_phase(self, item: isa.Instruction) -> Commit:
+        """Read and compute; the returned function writes the results."""
+        phases: dict[str, Callable[[isa.Instruction], Commit]] = {
+            "LOAD": self._load,
+            "STORE": self._store,
+            "GEMM": self._gemm,
+            "LAYERNORM": self._layernorm,
+            "SOFTMAX": self._softmax,
+            "ADD": self._add,
+        }
+        return phases[item.op](item)
+
+    def _words(self, base: int, repeat: int, stride: int, count: int) -> Int:
+        grid = base + np.arange(repeat)[:, None] * stride + np.arange(count)
+        return grid % len(self.scratchpad)
+
+    def _operand(self, base: int, repeat: int, stride: int, count: int) -> Int:
+        """The matrix [repeat*T, count*D] at scratchpad word `base`."""
+        tiles = self.scratchpad[self._words(base, repeat, stride, count)]
+        return tiles.transpose(0, 2, 1, 3).reshape(repeat * self.tile, count * self.dot).astype(np.int64)
+
+    def _put(self, words: Int, matrix: Int) -> None:
+        """Write `matrix` [len(words)*T, cols] to row-blocks at `words` [row-blocks, ceil(cols/D)], only its own bytes."""
+        repeat, cols = words.shape[0], matrix.shape[1]
+        column = np.arange(cols)
+        blocks = matrix.reshape(repeat, self.tile, cols)
+        where = words[:, column // self.dot][:, None, :]
+        self.scratchpad[where, np.arange(self.tile)[None, :, None], (column % self.dot)[None, None, :]] = blocks
+
+    def _load(self, item: isa.Instruction) -> Commit:
+        v, size = item.operands, self.manifest.word_bytes
+        spans = [self.read(v["dram_addr"] + q * v["dram_stride"], v["row_words"] * size) for q in range(v["rows"])]
+        words = v["local_addr"] + np.arange(v["rows"])[:, None] * v["local_stride"] + np.arange(v["row_words"])
+        data = np.frombuffer(b"".join(spans), dtype=np.uint8).reshape(-1, size)
+        return lambda: self._fill(Store(v["space"]), words.ravel() & 0xFFFF, data)
+
+    def _fill(self, store: Store, words: Int, data: NDArray[np.uint8]) -> None:
+        if store is Store.SCRATCHPAD:
+            self.scratchpad[words % len(self.scratchpad)] = data.view(np.int8).reshape(-1, self.tile, self.dot)
+        elif store is Store.TABLES:
+            at = words[:, None] * data.shape[1] + np.arange(data.shape[1])
+            kept = at < self.tables.size
+            self.tables[at[kept]] = data.view(np.int8)[kept]
+        else:
+            each = entries_per_word(self.manifest)
+            entry = words[:, None] * each + np.arange(each)
+            self.params[store][entry % self.params[store].size] = data.view(np.uint64)
+
+    def _store(self, item: isa.Instruction) -> Commit:
+        v = item.operands
+        words = self._words(v["local_addr"], v["rows"], v["local_stride"], v["row_words"])
+        rows = [self.scratchpad[row].tobytes() for row in words]
+
+        def commit() -> None:
+            for q, row in enumerate(rows):
+                self.write(v["dram_addr"] + q * v["dram_stride"], row)
+
+        return commit
+
+    def _entries(self, store: Store, first: int, count: int) -> _Params:
+        memory = self.params[store]
+        found = [decode_param(int(memory[(first + i) % memory.size])) for i in range(count)]
+        return _Params(*(np.array([getattr(p, name) for p in found]) for name in ("mult", "bias", "shift")))
+
+    def _gemm(self, item: isa.Instruction) -> Commit:
+        v, flags = item.operands, item.flags
+        a = self._operand(v["a_addr"], v["m_tiles"], v["a_stride"], v["k_words"])
+        b = self._operand(v["b_addr"], v["n_tiles"], v["b_stride"], v["k_words"])
+        acc = accumulate(a, b)
+        if "KEEP" in flags:
+            acc = acc + self.accumulators
+        self.accumulators = acc[-self.tile :, -self.tile :]
+        if "HOLD" in flags:
+            return lambda: None
+        out = self._requantized(item, acc)
+        if "ACT" in flags:
+            table = self.tables[v["act_table"] * TABLE_BYTES :][:TABLE_BYTES].astype(np.int64)
+            out = apply_table(out, table)
+        if "TRANSPOSE" in flags:
+            out = out.T
+        words = self._words(v["o_addr"], out.shape[0] // self.tile, v["o_stride"], -(-out.shape[1] // self.dot))
+        return lambda: self._put(words, out)
+
+    def _requantized(self, item: isa.Instruction, acc: Int) -> Int:
+        v = item.operands
+        if "ROWSCALE" in item.flags:
+            index = (v["r_addr"] + np.arange(v["m_tiles"])) % self.scales.shape[1]
+            mult, shift = self.scales[0, index].reshape(-1, 1), self.scales[1, index].reshape(-1, 1)
+            return requantize(acc, mult, np.int64(0), np.maximum(1, shift - v["gain"]))  # type: ignore[arg-type]
+        p = self._entries(Store.MATRIX_PARAMS, v["p_addr"], acc.shape[1])
+        return requantize(acc, p.mult, p.bias, p.shift)
+
+    def _rows(self, item: isa.Instruction, name: str) -> Int:
+        v = item.operands
+        words = -(-v["cols"] // self.dot)
+        return self._operand(v[f"{name}_addr"], v["row_blocks"], v[f"{name}_stride"], words)[:, : v["cols"]]
+
+    def _vector_result(self, item: isa.Instruction, out: Int) -> Commit:
+        v = item.operands
+        count = -(-v["cols"] // self.dot)
+        words = self._words(v["o_addr"], v["row_blocks"], v["o_stride"], count)
+        padded = np.pad(out, ((0, 0), (0, count * self.dot - v["cols"])))
+        return lambda: self._put(words, padded)
+
+    def _layernorm(self, item: isa.Instruction) -> Commit:
+        p = self._entries(Store.VECTOR_PARAMS, item.operands["p_addr"], item.operands["cols"])
+        return self._vector_result(item, layernorm(self._rows(item, "a"), p.mult, p.bias, p.shift))
+
+    def _softmax(self, item: isa.Instruction) -> Commit:
+        v = item.operands
+        out, scale = softmax(self._rows(item, "a"), v["frac"])
+        index = (v["r_addr"] + np.arange(v["row_blocks"])) % self.scales.shape[1]
+        write = self._vector_result(item, out)
+
+        def commit() -> None:
+            write()
+            self.scales[0, index] = scale.mult.reshape(-1, self.tile)
+            self.scales[1, index] = scale.shift.reshape(-1, self.tile)
+
+        return commit
+
+    def _add(self, item: isa.Instruction) -> Commit:
+        memory = self.params[Store.VECTOR_PARAMS]
+        first, second = (decode_param(int(memory[(item.operands["p_addr"] + i) % memory.size])) for i in (0, 1))
+        return self._vector_result(item, add_requantize(self._rows(item, "a"), self._rows(item, "b"), first, second))

@@ -1,0 +1,114 @@
+"""From an integer graph and a manifest to a Program: candidate schedules, judged by the cycle model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from hwlib.design import Manifest
+from hwlib.errors import InputError
+from hwlib.isa import INSTRUCTION_BYTES
+from mfm.compress.integer import IntegerGraph, QAttention, QGemm
+from mfm.program.builder import ProgramBuilder
+from mfm.program.program import TARGET_PARAMETERS, Program
+from mfm.run.cycles import run_cycles
+from mfm.schedule.lower import Choices, Lowering
+from mfm.schedule.order import program_order
+from mfm.schedule.residency import residency
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A program, the choices that made it, its modelled cycles, and how many schedules were tried."""
+
+    program: Program
+    choices: Choices
+    cycles: int
+    tried: int
+
+
+def build(graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: int = 20) -> Program:
+    """The program of one set of choices. Raises InputError if it does not fit the machine."""
+    lowered = Lowering(graph, manifest, choices).run()
+    events = program_order(residency(lowered.steps, manifest), manifest, latency)
+    builder = ProgramBuilder(manifest)
+    for event in events:
+        builder.emit(event.op, event.operands, event.flags, event.layer)
+    instructions = builder.finish()
+    code = lowered.memory.allocate(len(instructions) * INSTRUCTION_BYTES)
+    return Program(
+        name=graph.name,
+        target={name: manifest.parameters[name] for name in TARGET_PARAMETERS},
+        instructions=instructions,
+        layers=(*builder.layers, "end"),
+        program_addr=code,
+        segments=tuple(lowered.memory.segments),
+        inputs=lowered.inputs,
+        outputs=lowered.outputs,
+        memory_bytes=lowered.memory.size,
+    )
+
+
+def schedule(graph: IntegerGraph, manifest: Manifest, latency: int = 20) -> Scheduled:
+    """The best program found by coordinate descent over the choices. Deterministic.
+
+    Raises InputError naming the parameter that is too small if nothing fits.
+    """
+    search = _Search(graph, manifest, latency)
+    return search.run()
+
+
+class _Search:
+    def __init__(self, graph: IntegerGraph, manifest: Manifest, latency: int) -> None:
+        self.graph, self.manifest, self.latency = graph, manifest, latency
+        self.seen: dict[Choices, int | None] = {}
+        self.best: tuple[int, Choices, Program] | None = None
+        self.error: InputError | None = None
+
+    def run(self) -> Scheduled:
+        for choices in self._starts():
+            self._try(choices)
+        if self.best is None:
+            raise self.error or InputError("nothing to schedule", self.graph.name)
+        for name, values in self._axes():
+            for value in values:
+                self._try(replace(self.best[1], **{name: value}))
+        cycles, choices, program = self.best
+        return Scheduled(program, choices, cycles, len(self.seen))
+
+    def _try(self, choices: Choices) -> None:
+        if choices in self.seen:
+            return
+        try:
+            program = build(self.graph, self.manifest, choices, self.latency)
+        except InputError as error:
+            self.seen[choices], self.error = None, error
+            return
+        cycles = run_cycles(program, self.manifest, self.latency).cycles
+        self.seen[choices] = cycles
+        if self.best is None or cycles < self.best[0]:
+            self.best = (cycles, choices, program)
+
+    def _starts(self) -> Iterable[Choices]:
+        """From the roomy to the frugal: the later ones are for scratchpads where the earlier do not fit."""
+        words = self.manifest.parameters["WORDS"]
+        yield Choices(1, words // 10, chunk=3, ahead=0, context_home=True)
+        yield Choices(self._row_blocks(), words // 8, ahead=1)
+        if self.best is None:
+            yield Choices(1, 1, chunk=1, context_home=True)
+            yield Choices(1, 1, chunk=1, context_home=True, split_words=max(1, words // 8))
+
+    def _row_blocks(self) -> int:
+        rows = max(op.rows for op in self.graph.ops if isinstance(op, QGemm))
+        return -(-rows // self.manifest.tile)
+
+    def _axes(self) -> list[tuple[str, list[int]]]:
+        blocks, words = self._row_blocks(), self.manifest.parameters["WORDS"]
+        heads = max((len(op.heads) for op in self.graph.ops if isinstance(op, QAttention)), default=1)
+        return [
+            ("chunk", sorted({0, 2, 3, 4} & set(range(blocks)))),
+            ("weight_words", sorted({words // 24, words // 16, words // 12, words // 5})),
+            ("group", sorted({g for g in (1, 2, 4) if g <= blocks})),
+            ("ahead", sorted({0, 1, heads - 1})),
+            ("context_home", [0, 1]),
+        ]
