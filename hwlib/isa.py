@@ -267,6 +267,7 @@ module isa_decode (
     output reg illegal
 );
 {wires}
+    wire unused_bits = &{{1'b0, instr}};
 
     always @* begin
         case (instr[7:0])

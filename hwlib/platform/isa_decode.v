@@ -80,6 +80,7 @@ module isa_decode (
     assign v_p_addr = instr[219:204];
     assign v_r_addr = instr[231:220];
     assign v_frac = instr[234:232];
+    wire unused_bits = &{1'b0, instr};
 
     always @* begin
         case (instr[7:0])

@@ -21,7 +21,7 @@
 
 namespace {
 
-constexpr unsigned kBeatBytes = sizeof(Vtop::m_axi_r_data);
+constexpr unsigned kBeatBytes = sizeof(Vtop::m_axi_rdata);
 constexpr unsigned kOutstanding = 16;
 constexpr unsigned kResetCycles = 4;
 constexpr unsigned kLiteTimeout = 1000;
@@ -121,7 +121,7 @@ public:
         for (Held* held : {&held_ar_, &held_aw_, &held_w_}) held->waiting = false;
         lite_aw_ = lite_w_ = lite_ar_ = reading_ = false;
         beat_ = 0;
-        top_->m_axi_r_valid = top_->m_axi_b_valid = 0;
+        top_->m_axi_rvalid = top_->m_axi_bvalid = 0;
         top_->rst_n = 0;
         drive();
         for (unsigned i = 0; i < kResetCycles; ++i) edge();
@@ -130,11 +130,11 @@ public:
     }
 
     void tick() {
-        bool ar = top_->m_axi_ar_valid && top_->m_axi_ar_ready;
-        bool r = top_->m_axi_r_valid && top_->m_axi_r_ready;
-        bool aw = top_->m_axi_aw_valid && top_->m_axi_aw_ready;
-        bool w = top_->m_axi_w_valid && top_->m_axi_w_ready;
-        bool b = top_->m_axi_b_valid && top_->m_axi_b_ready;
+        bool ar = top_->m_axi_arvalid && top_->m_axi_arready;
+        bool r = top_->m_axi_rvalid && top_->m_axi_rready;
+        bool aw = top_->m_axi_awvalid && top_->m_axi_awready;
+        bool w = top_->m_axi_wvalid && top_->m_axi_wready;
+        bool b = top_->m_axi_bvalid && top_->m_axi_bready;
         check_stable();
         if (ar) accept_ar();
         if (aw) accept_aw();
@@ -142,20 +142,20 @@ public:
         sample_lite();
         edge_high();
         if (r) retire_read_beat();
-        if (b) { responses_.pop_front(); top_->m_axi_b_valid = 0; }
+        if (b) { responses_.pop_front(); top_->m_axi_bvalid = 0; }
         ++cycle_;
         match_writes();
         drive();
     }
 
     bool lite_write(uint32_t address, uint32_t data, uint8_t& resp) {
-        top_->s_axil_aw_addr = address; top_->s_axil_w_data = data; top_->s_axil_w_strb = 0xf;
+        top_->s_axil_awaddr = address; top_->s_axil_wdata = data; top_->s_axil_wstrb = 0xf;
         lite_aw_ = lite_w_ = true;
         return transact(resp);
     }
 
     bool lite_read(uint32_t address, uint32_t& data, uint8_t& resp) {
-        top_->s_axil_ar_addr = address;
+        top_->s_axil_araddr = address;
         lite_ar_ = true;
         bool answered = transact(resp);
         data = lite_data_;
@@ -192,38 +192,38 @@ private:
     }
 
     void check_stable() {
-        if (held_ar_.waiting || (top_->m_axi_ar_valid && !top_->m_axi_ar_ready)) {
-            Held now; now.payload[0] = top_->m_axi_ar_addr; now.payload[1] = top_->m_axi_ar_len | top_->m_axi_ar_id << 8;
-            check_held(held_ar_, "AR", top_->m_axi_ar_valid, top_->m_axi_ar_ready, now);
+        if (held_ar_.waiting || (top_->m_axi_arvalid && !top_->m_axi_arready)) {
+            Held now; now.payload[0] = top_->m_axi_araddr; now.payload[1] = top_->m_axi_arlen | top_->m_axi_arid << 8;
+            check_held(held_ar_, "AR", top_->m_axi_arvalid, top_->m_axi_arready, now);
         }
-        if (held_aw_.waiting || (top_->m_axi_aw_valid && !top_->m_axi_aw_ready)) {
-            Held now; now.payload[0] = top_->m_axi_aw_addr; now.payload[1] = top_->m_axi_aw_len;
-            check_held(held_aw_, "AW", top_->m_axi_aw_valid, top_->m_axi_aw_ready, now);
+        if (held_aw_.waiting || (top_->m_axi_awvalid && !top_->m_axi_awready)) {
+            Held now; now.payload[0] = top_->m_axi_awaddr; now.payload[1] = top_->m_axi_awlen;
+            check_held(held_aw_, "AW", top_->m_axi_awvalid, top_->m_axi_awready, now);
         }
-        if (held_w_.waiting || (top_->m_axi_w_valid && !top_->m_axi_w_ready)) {
-            Held now; now.payload[0] = top_->m_axi_w_last;
-            memcpy(&now.payload[1], &top_->m_axi_w_data, kBeatBytes);
-            check_held(held_w_, "W", top_->m_axi_w_valid, top_->m_axi_w_ready, now);
+        if (held_w_.waiting || (top_->m_axi_wvalid && !top_->m_axi_wready)) {
+            Held now; now.payload[0] = top_->m_axi_wlast;
+            memcpy(&now.payload[1], &top_->m_axi_wdata, kBeatBytes);
+            check_held(held_w_, "W", top_->m_axi_wvalid, top_->m_axi_wready, now);
         }
     }
 
     void accept_ar() {
-        unsigned beats = top_->m_axi_ar_len + 1;
-        check_burst("AR", top_->m_axi_ar_addr, beats, top_->m_axi_ar_size, top_->m_axi_ar_burst);
-        reads_.push_back({top_->m_axi_ar_id, top_->m_axi_ar_addr, beats, cycle_ + timing_.latency});
+        unsigned beats = top_->m_axi_arlen + 1;
+        check_burst("AR", top_->m_axi_araddr, beats, top_->m_axi_arsize, top_->m_axi_arburst);
+        reads_.push_back({top_->m_axi_arid, top_->m_axi_araddr, beats, cycle_ + timing_.latency});
     }
 
     void accept_aw() {
-        unsigned beats = top_->m_axi_aw_len + 1;
-        check_burst("AW", top_->m_axi_aw_addr, beats, top_->m_axi_aw_size, top_->m_axi_aw_burst);
-        writes_.push_back({0, top_->m_axi_aw_addr, beats, 0});
+        unsigned beats = top_->m_axi_awlen + 1;
+        check_burst("AW", top_->m_axi_awaddr, beats, top_->m_axi_awsize, top_->m_axi_awburst);
+        writes_.push_back({0, top_->m_axi_awaddr, beats, 0});
     }
 
     void accept_w() {
         WriteBeat beat;
-        memcpy(beat.data.data(), &top_->m_axi_w_data, kBeatBytes);
-        beat.strobes = top_->m_axi_w_strb;
-        beat.last = top_->m_axi_w_last;
+        memcpy(beat.data.data(), &top_->m_axi_wdata, kBeatBytes);
+        beat.strobes = top_->m_axi_wstrb;
+        beat.last = top_->m_axi_wlast;
         data_.push_back(beat);
     }
 
@@ -263,37 +263,37 @@ private:
             beat_ = current_.beats;
         }
         if (stalled()) return;
-        bytes_.read(current_.address, reinterpret_cast<uint8_t*>(&top_->m_axi_r_data), kBeatBytes);
-        top_->m_axi_r_id = current_.id;
-        top_->m_axi_r_resp = is_error(current_.address) ? kSlverr : kOkay;
-        top_->m_axi_r_last = beat_ == 1;
-        top_->m_axi_r_valid = 1;
+        bytes_.read(current_.address, reinterpret_cast<uint8_t*>(&top_->m_axi_rdata), kBeatBytes);
+        top_->m_axi_rid = current_.id;
+        top_->m_axi_rresp = is_error(current_.address) ? kSlverr : kOkay;
+        top_->m_axi_rlast = beat_ == 1;
+        top_->m_axi_rvalid = 1;
     }
 
-    void retire_read_beat() { top_->m_axi_r_valid = 0; --beat_; current_.address += kBeatBytes; }
+    void retire_read_beat() { top_->m_axi_rvalid = 0; --beat_; current_.address += kBeatBytes; }
 
     void drive() {
-        if (!top_->m_axi_r_valid) offer_read_beat();
-        if (!top_->m_axi_b_valid && !responses_.empty() && cycle_ >= responses_.front().due && !stalled()) {
-            top_->m_axi_b_valid = 1;
-            top_->m_axi_b_resp = responses_.front().resp;
+        if (!top_->m_axi_rvalid) offer_read_beat();
+        if (!top_->m_axi_bvalid && !responses_.empty() && cycle_ >= responses_.front().due && !stalled()) {
+            top_->m_axi_bvalid = 1;
+            top_->m_axi_bresp = responses_.front().resp;
         }
-        top_->m_axi_ar_ready = reads_.size() < kOutstanding && !stalled();
-        top_->m_axi_aw_ready = writes_.size() + responses_.size() < kOutstanding && !stalled();
-        top_->m_axi_w_ready = data_.size() < kOutstanding && !stalled();
-        top_->s_axil_aw_valid = lite_aw_; top_->s_axil_w_valid = lite_w_; top_->s_axil_ar_valid = lite_ar_;
-        top_->s_axil_b_ready = top_->s_axil_r_ready = reading_;
+        top_->m_axi_arready = reads_.size() < kOutstanding && !stalled();
+        top_->m_axi_awready = writes_.size() + responses_.size() < kOutstanding && !stalled();
+        top_->m_axi_wready = data_.size() < kOutstanding && !stalled();
+        top_->s_axil_awvalid = lite_aw_; top_->s_axil_wvalid = lite_w_; top_->s_axil_arvalid = lite_ar_;
+        top_->s_axil_bready = top_->s_axil_rready = reading_;
         top_->clk = 0;
         top_->eval();
     }
 
     void sample_lite() {
-        if (top_->s_axil_aw_valid && top_->s_axil_aw_ready) lite_aw_ = false;
-        if (top_->s_axil_w_valid && top_->s_axil_w_ready) lite_w_ = false;
-        if (top_->s_axil_ar_valid && top_->s_axil_ar_ready) lite_ar_ = false;
+        if (top_->s_axil_awvalid && top_->s_axil_awready) lite_aw_ = false;
+        if (top_->s_axil_wvalid && top_->s_axil_wready) lite_w_ = false;
+        if (top_->s_axil_arvalid && top_->s_axil_arready) lite_ar_ = false;
         if (!reading_) return;
-        if (top_->s_axil_b_valid) { lite_resp_ = top_->s_axil_b_resp; reading_ = false; }
-        if (top_->s_axil_r_valid) { lite_resp_ = top_->s_axil_r_resp; lite_data_ = top_->s_axil_r_data; reading_ = false; }
+        if (top_->s_axil_bvalid) { lite_resp_ = top_->s_axil_bresp; reading_ = false; }
+        if (top_->s_axil_rvalid) { lite_resp_ = top_->s_axil_rresp; lite_data_ = top_->s_axil_rdata; reading_ = false; }
     }
 
     bool transact(uint8_t& resp) {

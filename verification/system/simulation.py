@@ -5,18 +5,22 @@ Commands to the process are one letter and little-endian operands; `harness.cpp`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import shutil
+import signal
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
 from hwlib.design import Design
 from hwlib.errors import InputError
-from verification.system import process
+from verification import cache, sandbox
 from verification.system.build import build_simulator
 
 COUNTERS = (
@@ -25,7 +29,8 @@ COUNTERS = (
 )  # fmt: skip
 """The performance counters in register order, as in the contract of `control`."""
 
-_RUNNING, _DONE = 1, 2
+_DONE = 2
+_LIMITS = sandbox.Limits(seconds=24 * 3600, memory_bytes=4 << 30)
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,17 @@ class RunResult:
 class Simulation:
     """One running simulator. Addresses are bytes; every call may raise InputError if the process dies or is too slow."""
 
-    def __init__(self, design: Design, memory: MemoryModel, build_timeout_s: float, run_timeout_s: float) -> None:
-        binary = build_simulator(design, build_timeout_s)
-        self._timeout_s = run_timeout_s
-        self._child = process.start([str(binary), str(memory.seed)], binary.parent)
+    def __init__(self, design: Design, memory: MemoryModel, call_timeout_s: float) -> None:
+        binary = build_simulator(design)
+        self._timeout_s = call_timeout_s
+        self._cleanup = ExitStack()
+        folder = self._cleanup.enter_context(cache.scratch_folder("system"))
+        shutil.copy(binary, folder / binary.name)
+        words = sandbox.confined([f"./{binary.name}", str(memory.seed)], folder, limits=_LIMITS)
+        self._child = subprocess.Popen(
+            words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
         self.axi_bytes: int = struct.unpack("<I", self._receive(4))[0]
         self.set_memory(memory)
 
@@ -82,11 +94,13 @@ class Simulation:
         self.close()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and everything it started."""
+        self._kill()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
-                pipe.close()
-        process.kill(self._child)
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._cleanup.close()
 
     def set_memory(self, memory: MemoryModel) -> None:
         """Change the memory's behaviour; the bytes stay."""
@@ -149,7 +163,7 @@ class Simulation:
         while len(parts) < size:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                process.kill(self._child)
+                self._kill()
                 raise InputError(f"no answer within {self._timeout_s:g} s", "simulation", "allow fewer cycles or more time")
             part = os.read(descriptor, min(size - len(parts), 1 << 20))
             if not part:
@@ -157,15 +171,18 @@ class Simulation:
             parts += part
         return bytes(parts)
 
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
     def _dead(self) -> InputError:
-        process.kill(self._child)
+        self._kill()
         return InputError(f"the simulator ended with status {self._child.returncode}", "simulation", "run it again")
 
 
 @contextmanager
-def open_simulation(
-    design: Design, memory: MemoryModel | None = None, build_timeout_s: float = 300, run_timeout_s: float = 600
-) -> Iterator[Simulation]:
-    """A simulator of `design` (built if need be), reset and ready. `run_timeout_s` bounds each call."""
-    with Simulation(design, memory or MemoryModel(), build_timeout_s, run_timeout_s) as simulation:
+def open_simulation(design: Design, memory: MemoryModel | None = None, call_timeout_s: float = 600) -> Iterator[Simulation]:
+    """A simulator of `design` (built if need be), reset and ready. `call_timeout_s` bounds each call in wall time."""
+    with Simulation(design, memory or MemoryModel(), call_timeout_s) as simulation:
         yield simulation

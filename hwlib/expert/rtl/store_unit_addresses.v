@@ -1,0 +1,77 @@
+// store_unit_addresses: the write bursts of a 2-D transfer.
+// Bursts end at natural boundaries of 32 beats (which never cross 4 KiB), so a burst's successor address is an
+// increment of the upper bits. Throughput: one burst a cycle, the first two cycles after start.
+// Handshake: an offered address stays until accepted, also after stop; hold (the data side lags) only delays.
+// more counts the beats of the row after the next one.
+module store_unit_addresses #(
+    parameter ADDR_BITS = 37,
+    parameter STRIDE_BITS = 29,
+    parameter BEAT_BITS = 18
+) (
+    input  wire                   clk,
+    input  wire                   rst_n,
+    input  wire                   start,
+    input  wire [ADDR_BITS-1:0]   start_addr,
+    input  wire [STRIDE_BITS-1:0] start_stride,
+    input  wire [15:0]            start_rows,
+    input  wire [BEAT_BITS-1:0]   start_beats,
+    input  wire                   hold,
+    input  wire                   stop,
+    output wire                   busy,
+    output wire                   aw_valid,
+    input  wire                   aw_ready,
+    output wire [ADDR_BITS-1:0]   aw_addr,
+    output wire [4:0]             aw_more
+);
+    reg active, setup, offered;
+    reg [ADDR_BITS-1:0] addr, next_row;
+    reg [STRIDE_BITS-1:0] stride;
+    reg [15:0] rows;
+    reg [BEAT_BITS-1:0] more, row_more;
+
+    wire [4:0] room = ~addr[4:0];
+    wire row_end = more[BEAT_BITS-1:5] == {(BEAT_BITS-5){1'b0}} && more[4:0] <= room;
+    wire accept = aw_valid && aw_ready;
+    wire last_row = rows == 16'd1;
+
+    assign busy = active || setup;
+    assign aw_valid = active && (offered || (!hold && !stop));
+    assign aw_addr = addr;
+    assign aw_more = row_end ? more[4:0] : room;
+
+    always @(posedge clk) begin
+        if (!rst_n) begin
+            active <= 1'b0;
+            setup <= 1'b0;
+            offered <= 1'b0;
+        end else begin
+            setup <= start;
+            offered <= aw_valid && !aw_ready;
+            if (setup)
+                active <= 1'b1;
+            else if (accept && row_end && last_row)
+                active <= 1'b0;
+        end
+    end
+
+    always @(posedge clk) begin
+        if (start) begin
+            addr <= start_addr;
+            next_row <= start_addr;
+            stride <= start_stride;
+            rows <= start_rows;
+            more <= start_beats - 1'b1;
+            row_more <= start_beats - 1'b1;
+        end else if (setup) begin
+            next_row <= next_row + {{(ADDR_BITS-STRIDE_BITS){1'b0}}, stride};
+        end else if (accept && row_end) begin
+            addr <= next_row;
+            next_row <= next_row + {{(ADDR_BITS-STRIDE_BITS){1'b0}}, stride};
+            rows <= rows - 1'b1;
+            more <= row_more;
+        end else if (accept) begin
+            addr <= {addr[ADDR_BITS-1:5] + 1'b1, 5'd0};
+            more <= more - {{(BEAT_BITS-5){1'b0}}, room} - 1'b1;
+        end
+    end
+endmodule
