@@ -103,7 +103,7 @@ def _orders_left(campaign: Campaign, number: int) -> int:
 
 def manifest_text(shop: Workshop, parameters: dict[str, int], variants: dict[str, str]) -> str:
     manifest = Manifest(
-        name=shop.campaign.name,
+        name=shop.campaign.spec.name,
         parameters=parameters,
         variants={block: variant for block, variant in sorted(variants.items()) if variant},
         clock_ns=shop.campaign.spec.clock_ns,

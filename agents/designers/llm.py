@@ -71,8 +71,9 @@ class LlmDesigner:
         facts = [f"{o.gate}: {finding}" for o in outcomes if not o.passed for finding in o.findings]
         try:
             return facts + ask(
-                self._model, "verifier", VerifierAnswer, lambda answer: answer.findings, round_=order.round, files=files,
-                block=order.block, intent=order.intent, outcomes=outcomes, contract=contracts.load(order.block),
+                self._model, "verifier", VerifierAnswer, lambda answer: answer.findings, round_=order.round,
+                files=files, block=order.block, intent=order.intent, outcomes=outcomes,
+                contract=contracts.load(order.block),
             )  # fmt: skip
         except Unanswered:
             return facts

@@ -1,16 +1,16 @@
 """The search designer: no model and no network. Optuna searches parameters and template variants on a cost model.
 
-Round 0 writes the template defaults at a middling parameter point: the baseline. Each later round searches the whole
-space on the cost model (TPE, Bergstra et al. 2011, seeded), orders the best point's blocks and the most promising
-unmeasured alternatives, and assembles the best combination of what passed its gates. The sampler starts afresh each
-round from the campaign's records, so an interrupted campaign repeats itself exactly.
+Round 0 writes the template defaults at a middling parameter point: the baseline. Each later round searches parameter
+points with TPE (Bergstra et al. 2011, seeded); at each, the best mix of template variants follows exactly from the
+predicted block costs. The best point's blocks are ordered, with the most promising unmeasured alternatives, and the
+best mix of what passed its gates is assembled. The sampler starts afresh each round from the campaign's records, so an
+interrupted campaign repeats itself exactly.
 """
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -22,27 +22,31 @@ from agents.designers.baseline import baseline, order_for
 from agents.designers.library import Library
 from agents.designers.space import Space
 from agents.evaluator import objective
+from agents.mix import Offer, mixes
 from agents.records import GateOutcome
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
 
-TRIALS = 400
-"""Configurations tried on the cost model in a round."""
+TRIALS = 120
+"""Parameter points tried on the cost model in a round."""
 PROBES = 10
-"""Unmeasured alternatives written and gated in a round, besides the blocks of the best configuration."""
+"""Unmeasured alternatives written and gated in a round, besides the blocks of the best mix."""
 MARGIN = 0.99
 """A round is worth its evaluations if it promises an objective below this share of the best."""
 UNFIT = 1e30
+"""Objective of a design over its budgets, times its period, so that the search still has a slope."""
+ILLEGAL = 1e40
 
 Parameters = dict[str, int]
-Choices = dict[str, Choice]
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """A predicted design: its objective, the top's parameters and the choice for every block."""
+
     value: float
     parameters: Parameters
-    choices: Choices
+    choices: dict[str, Choice]
 
 
 class SearchDesigner:
@@ -60,15 +64,12 @@ class SearchDesigner:
             return baseline(context, self._library, self._space)
         found = self._search(context)
         best = context.best.figures.objective if context.best and context.best.figures else math.inf
-        if found.value >= best * MARGIN:
-            return Plan(
-                found.parameters, (), f"converged: the cost model promises {found.value:.4g}, the best is {best:.4g}"
-            )
+        if found.value >= min(ILLEGAL, best * MARGIN):
+            why = f"converged: the cost model promises {found.value:.4g}, the best is {best:.4g}"
+            return Plan(found.parameters, (), why)
         orders = self._orders(context, found)
-        if len(orders) > context.orders_left or not orders:
-            return Plan(
-                found.parameters, (), "budget: too few evaluations left for another round" if orders else "converged"
-            )
+        if len(orders) > context.orders_left:
+            return Plan(found.parameters, (), "budget: too few evaluations left for another round")
         shape = f"T={found.parameters['T']} D={found.parameters['D']}"
         return Plan(
             found.parameters, orders, f"search: {shape} promises {found.value:.4g}, {len(orders)} blocks to write"
@@ -83,67 +84,59 @@ class SearchDesigner:
         return []
 
     def select(self, context: Context, offers: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """The combination of measured blocks with the least objective: for each period, the smallest that keep it."""
+        """The best mix of measured blocks that was not refused before; in round 0 the defaults."""
+        first = {block: offered[0].id for block, offered in offers.items()}
         if context.round == 0:
-            return {block: offered[0].id for block, offered in offers.items()}
+            return first
         parameters = next(iter(offers.values()))[0].parameters
-        refused = _refused(context)
-        allowed = Constraints.read(context.rejections, context.revisions)
-        best: tuple[float, dict[str, str]] | None = None
-        for period in sorted({_cost(c).period_ns for offered in offers.values() for c in offered}):
-            chosen = _smallest_within(offers, period)
-            if chosen is None or _fingerprint(chosen) in refused:
+        refused, allowed = _refused(context), _allowed(context)
+        best = (math.inf, first)
+        for mix in mixes({b: [(c, _cost(c)) for c in offered] for b, offered in offers.items()}, _thrifty(context)):
+            choices = {block: choice_of(candidate.order) for block, (candidate, _) in mix.items()}
+            if _fingerprint([candidate for candidate, _ in mix.values()]) in refused:
                 continue
-            if not allowed.permit(parameters, {b: choice_of(c.order) for b, c in chosen.items()}):
+            if not allowed.permit(parameters, choices):
                 continue
-            value = self._value(context, parameters, {b: _cost(c) for b, c in chosen.items()})
-            if best is None or value < best[0]:
-                best = value, {block: candidate.id for block, candidate in chosen.items()}
-        return best[1] if best else {block: offered[0].id for block, offered in offers.items()}
+            value = self._value(context, parameters, [cost for _, cost in mix.values()])
+            if value < best[0]:
+                best = value, {block: candidate.id for block, (candidate, _) in mix.items()}
+        return best[1]
 
-    def _search(self, context: Context) -> _Found:
-        """The best configuration by the cost model, from TPE started at the best so far, then block by block."""
-        model = CostModel(context.candidates)
-        open_ = self._open_choices(context)
-        allowed = Constraints.read(context.rejections, context.revisions)
-        seed = context.seed * 1000 + context.round
+    def _search(self, context: Context) -> Found:
+        """The best design by the cost model."""
+        model, choices, allowed = CostModel(context.candidates), self._open_choices(context), _allowed(context)
+        best = Found(ILLEGAL, {}, {})
 
         def evaluate(trial: optuna.Trial) -> float:
+            nonlocal best
             parameters = self._suggest_parameters(trial)
-            choices = {b: c[trial.suggest_categorical(b, range(len(c)))] for b, c in open_.items()}
-            if parameters is None or not allowed.permit(parameters, choices):
-                return UNFIT
-            return self._value(context, parameters, {b: model.predict(c, parameters) for b, c in choices.items()})
+            if parameters is None:
+                return ILLEGAL
+            here = self._best_mix(context, model, choices, allowed, parameters)
+            if here.value < best.value:
+                best = here
+            return here.value
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=60))
-        study.optimize(evaluate, n_trials=TRIALS)
-        best = study.best_trial
-        parameters = self._suggest_parameters(optuna.trial.FixedTrial(best.params))
-        if parameters is None:
-            return _Found(UNFIT, {}, {})
-        choices = {b: c[best.params[b]] for b, c in open_.items()}
-        return self._polish(context, model, allowed, open_, _Found(study.best_value, parameters, choices))
+        sampler = optuna.samplers.TPESampler(seed=context.seed * 1000 + context.round, n_startup_trials=40)
+        optuna.create_study(sampler=sampler).optimize(evaluate, n_trials=TRIALS)
+        return best
 
-    def _polish(self, context: Context, model: CostModel, allowed: Constraints, open_: Mapping[str, Sequence[Choice]],
-                found: _Found) -> _Found:  # fmt: skip
-        """Change one block at a time while that helps; TPE leaves small blocks to chance."""
-        order = [(block, choice) for block, offered in open_.items() for choice in offered]
-        random.Random(context.seed).shuffle(order)
-        improved = True
-        while improved:
-            improved = False
-            for block, choice in order:
-                choices = found.choices | {block: choice}
-                if not allowed.permit(found.parameters, choices):
-                    continue
-                costs = {b: model.predict(c, found.parameters) for b, c in choices.items()}
-                value = self._value(context, found.parameters, costs)
-                if value < found.value:
-                    found, improved = _Found(value, found.parameters, choices), True
-        return found
+    def _best_mix(self, context: Context, model: CostModel, choices: Mapping[str, Sequence[Choice]],
+                  allowed: Constraints, parameters: Parameters) -> Found:  # fmt: skip
+        offers: dict[str, list[Offer[Choice]]] = {
+            block: [(choice, model.predict(choice, parameters)) for choice in offered]
+            for block, offered in choices.items()
+        }
+        best = Found(ILLEGAL, parameters, {})
+        for mix in mixes(offers, _thrifty(context)):
+            chosen = {block: choice for block, (choice, _) in mix.items()}
+            if allowed.permit(parameters, chosen):
+                value = self._value(context, parameters, [cost for _, cost in mix.values()])
+                best = min(best, Found(value, parameters, chosen), key=lambda found: found.value)
+        return best
 
-    def _suggest_parameters(self, trial: optuna.Trial | optuna.trial.FixedTrial) -> Parameters | None:
+    def _suggest_parameters(self, trial: optuna.Trial) -> Parameters | None:
         shapes = self._space.shapes
         return self._space.point(
             shapes[trial.suggest_categorical("shape", range(len(shapes)))],
@@ -153,45 +146,41 @@ class SearchDesigner:
             room=trial.suggest_categorical("room", [1, 2]),
         )
 
-    def _value(self, context: Context, parameters: Parameters, costs: Mapping[str, BlockCost]) -> float:
-        """Predicted objective; blocks add up in area and power, the slowest sets the period.
-
-        Both are corrected by how the baseline's whole compares with its blocks.
-        """
+    def _value(self, context: Context, parameters: Parameters, costs: Sequence[BlockCost]) -> float:
+        """Predicted objective: blocks' sums and slowest, corrected by how the last whole compared with its blocks."""
         cycles = self._space.cycles(parameters)
         if cycles is None:
-            return UNFIT
+            return ILLEGAL
         wider, slower = _correction(context)
-        area = sum(cost.area_um2 for cost in costs.values()) * wider
-        period = max(cost.period_ns for cost in costs.values()) * slower
+        area = sum(cost.area_um2 for cost in costs) * wider
+        period = max(cost.period_ns for cost in costs) * slower
         if period > context.spec.clock_ns or area > (context.spec.budgets.area_um2 or math.inf):
             return UNFIT * period
-        power = sum(cost.power_mw or 0.0 for cost in costs.values())
+        power = sum(cost.power_mw or 0.0 for cost in costs)
         return objective(context.spec, area, cycles * period, power * cycles * period)
 
-    def _open_choices(self, context: Context) -> dict[str, tuple[Choice, ...]]:
-        """Choices of each block that no gate has refused."""
+    def _open_choices(self, context: Context) -> dict[str, list[Choice]]:
+        """Choices of each block that no gate and no reviewer has refused."""
         failed = {choice_of(candidate.order) for candidate in context.candidates if not candidate.passed}
-        return {b: tuple(c for c in self._library.choices(b) if c not in failed) for b in contracts.names()}
+        avoided = _allowed(context).avoided
+        return {
+            block: [c for c in self._library.choices(block) if c not in failed and (block, c.variant) not in avoided]
+            for block in contracts.names()
+        }
 
-    def _orders(self, context: Context, found: _Found) -> tuple[WorkOrder, ...]:
-        """Blocks of the best configuration, and alternatives to measure, none of them measured at this point."""
+    def _orders(self, context: Context, found: Found) -> tuple[WorkOrder, ...]:
+        """Blocks of the best mix, then the most promising alternatives, none of them measured at this point."""
         model = CostModel(context.candidates)
-        wanted = [choice for choice in found.choices.values() if not model.measured(choice, found.parameters)]
-        rest = self._ranked(context, model, found)
-        probes = [choice for choice in rest if choice not in wanted][:PROBES]
-        return tuple(order_for(context.round, choice) for choice in [*wanted, *probes])
-
-    def _ranked(self, context: Context, model: CostModel, found: _Found) -> Iterator[Choice]:
-        """Unmeasured alternatives, those that promise most first."""
 
         def promise(choice: Choice) -> tuple[float, str]:
-            choices = found.choices | {choice.block: choice}
-            costs = {b: model.predict(c, found.parameters) for b, c in choices.items()}
+            mix = found.choices | {choice.block: choice}
+            costs = [model.predict(c, found.parameters) for c in mix.values()]
             return self._value(context, found.parameters, costs), str(choice)
 
-        others = [c for offered in self._open_choices(context).values() for c in offered]
-        return iter(sorted((c for c in others if not model.measured(c, found.parameters)), key=promise))
+        wanted = [choice for choice in found.choices.values() if not model.measured(choice, found.parameters)]
+        others = [c for offered in self._open_choices(context).values() for c in offered if c not in wanted]
+        probes = sorted((c for c in others if not model.measured(c, found.parameters)), key=promise)
+        return tuple(order_for(context.round, choice) for choice in [*wanted, *probes[:PROBES]])
 
 
 def _cost(candidate: Candidate) -> BlockCost:
@@ -199,26 +188,23 @@ def _cost(candidate: Candidate) -> BlockCost:
     return candidate.cost
 
 
-def _smallest_within(offers: Mapping[str, Sequence[Candidate]], period: float) -> dict[str, Candidate] | None:
-    """The smallest candidate of each block that keeps `period`; None if a block has none."""
-    chosen = {}
-    for block, offered in offers.items():
-        within = [candidate for candidate in offered if _cost(candidate).period_ns <= period]
-        if not within:
-            return None
-        chosen[block] = min(within, key=lambda candidate: _cost(candidate).area_um2)
-    return chosen
+def _thrifty(context: Context) -> bool:
+    return context.spec.objective in ("energy", "energy_delay")
 
 
-def _fingerprint(chosen: Mapping[str, Candidate]) -> tuple[str, ...]:
-    return tuple(sorted(str(sorted(candidate.files.items())) for candidate in chosen.values()))
+def _allowed(context: Context) -> Constraints:
+    return Constraints.read(context.rejections, context.revisions)
+
+
+def _fingerprint(mix: Sequence[Candidate]) -> tuple[str, ...]:
+    return tuple(sorted(str(sorted(candidate.files.items())) for candidate in mix))
 
 
 def _refused(context: Context) -> set[tuple[str, ...]]:
-    """Combinations a whole-design gate or a reviewer refused."""
+    """Mixes a whole-design gate or a reviewer refused."""
     known = {candidate.id: candidate for candidate in context.candidates}
     bad = [revision for revision in context.revisions if revision.state in ("failed", "rejected")]
-    return {_fingerprint({block: known[identity] for block, identity in r.blocks.items()}) for r in bad}
+    return {_fingerprint([known[identity] for identity in revision.blocks.values()]) for revision in bad}
 
 
 def _correction(context: Context) -> tuple[float, float]:

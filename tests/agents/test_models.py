@@ -1,0 +1,233 @@
+"""Model clients against local servers that answer as the providers do, errors included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents.designers import BudgetSpent
+from agents.ledger import Ledger
+from agents.models import Message, Model, Reply, Request, Transient, Usage
+from agents.models.anthropic_messages import AnthropicMessages
+from agents.models.choose import client
+from agents.models.meter import Metered
+from agents.models.openai_chat import OpenAIChat
+from agents.models.openai_responses import OpenAIResponses
+from agents.models.record import Recorded, Replay
+from agents.models.retry import TRIES, Retrying
+from agents.records import Budget
+from hwlib.errors import InputError
+from tests.agents.fake_server import Answer, Server, serving
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+REQUEST = Request("planner", "planner/1", (Message("system", "be brief"), Message("user", "count")), SCHEMA)
+TEXT = '{"n": 3}'
+Body = dict[str, object]
+Make = Callable[[Server], Model]
+
+
+def responses_body(text: str = TEXT, **changes: object) -> Body:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content}
+    details = {"input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 0}}
+    usage = {"input_tokens": 12, "output_tokens": 5, "total_tokens": 17, **details}
+    return {"id": "r", "object": "response", "created_at": 1, "model": "m-1", "status": "completed",
+            "output": [item], "parallel_tool_calls": False, "tool_choice": "auto", "tools": [],
+            "usage": usage} | changes  # fmt: skip
+
+
+def chat_body(text: str | None = TEXT, finish: str = "stop", **message: object) -> Body:
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text} | message}
+    usage = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
+    return {"id": "c", "object": "chat.completion", "created": 1, "model": "m-1", "choices": [choice], "usage": usage}
+
+
+def messages_body(stop: str = "tool_use", content: list[dict[str, object]] | None = None) -> Body:
+    tool = {"type": "tool_use", "id": "t", "name": "answer", "input": {"n": 3}}
+    usage = {"input_tokens": 8, "output_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0}
+    return {"id": "a", "type": "message", "role": "assistant", "model": "m-1", "stop_sequence": None,
+            "stop_reason": stop, "content": [tool] if content is None else content, "usage": usage}  # fmt: skip
+
+
+def openai(server: Server) -> Model:
+    return OpenAIResponses("m", server.url + "/v1")
+
+
+def chat(server: Server) -> Model:
+    return OpenAIChat("m", server.url + "/v1")
+
+
+def claude(server: Server) -> Model:
+    return AnthropicMessages("m", server.url)
+
+
+EVERY = pytest.mark.parametrize(
+    ("make", "body"), [(openai, responses_body()), (chat, chat_body()), (claude, messages_body())],
+    ids=["responses", "chat", "messages"],
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+
+
+@EVERY
+def test_an_answer_arrives_with_its_usage(make: Make, body: Body) -> None:
+    with serving(Answer(body)) as server:
+        reply = make(server).ask(REQUEST)
+    assert json.loads(reply.text) == {"n": 3}
+    assert (reply.stop, reply.usage.tokens, reply.model) == ("done", 17, "m-1")
+
+
+@EVERY
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 529])
+def test_a_passing_failure_is_retried(make: Make, body: Body, status: int) -> None:
+    slept: list[float] = []
+    with serving(Answer({"error": {"message": "busy"}}, status, {"retry-after": "7"}), Answer(body)) as server:
+        reply = Retrying(make(server), slept.append).ask(REQUEST)
+        assert len(server.asked) == 2
+    assert reply.stop == "done"
+    assert slept == [7.0]
+
+
+@EVERY
+def test_a_dropped_connection_is_retried(make: Make, body: Body) -> None:
+    with serving(Answer(drop=True), Answer(body)) as server:
+        assert Retrying(make(server), lambda s: None).ask(REQUEST).stop == "done"
+
+
+@EVERY
+def test_it_gives_up_after_so_many_tries(make: Make, body: Body) -> None:
+    slept: list[float] = []
+    with serving(*[Answer({"error": {"message": "busy"}}, 503)] * TRIES) as server:
+        with pytest.raises(InputError, match="no answer after 6 tries"):
+            Retrying(make(server), slept.append).ask(REQUEST)
+        assert len(server.asked) == TRIES
+    assert slept == sorted(slept)
+    assert len(slept) == TRIES - 1
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("status", "line"), [(401, "the key was refused"), (404, "unknown model 'm'"), (400, "bad schema")]
+)
+def test_a_lasting_failure_is_one_clear_line(make: Make, body: Body, status: int, line: str) -> None:
+    with serving(Answer({"error": {"message": "bad schema"}}, status)) as server:
+        with pytest.raises(InputError, match=line):
+            Retrying(make(server), lambda s: None).ask(REQUEST)
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "body"),
+    [
+        (openai, responses_body('{"n"', status="incomplete", incomplete_details={"reason": "max_output_tokens"})),
+        (chat, chat_body('{"n"', "length")),
+        (claude, messages_body("max_tokens", [{"type": "text", "text": '{"n"'}])),
+    ],
+)
+def test_truncation_is_told(make: Make, body: Body) -> None:
+    with serving(Answer(body)) as server:
+        assert make(server).ask(REQUEST).stop == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("make", "body"),
+    [
+        (openai, responses_body(status="incomplete", incomplete_details={"reason": "content_filter"})),
+        (openai, responses_body(output=[{"type": "message", "id": "m", "role": "assistant", "status": "completed",
+                                         "content": [{"type": "refusal", "refusal": "no"}]}])),
+        (chat, chat_body(None, "stop", refusal="no")),
+        (claude, messages_body("refusal", [])),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told(make: Make, body: Body) -> None:
+    with serving(Answer(body)) as server:
+        assert make(server).ask(REQUEST).stop == "refused"
+
+
+def test_each_provider_gets_its_own_form() -> None:
+    with serving(Answer(responses_body()), Answer(chat_body()), Answer(messages_body())) as server:
+        for make in (openai, chat, claude):
+            make(server).ask(REQUEST)
+    (responses, first), (completions, second), (messages, third) = server.asked
+    assert [responses, completions, messages] == ["/v1/responses", "/v1/chat/completions", "/v1/messages"]
+    assert first["text"]["format"]["schema"] == SCHEMA
+    assert second["messages"][0] == {"role": "system", "content": "be brief"}
+    assert third["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert third["tools"][0]["input_schema"] == SCHEMA
+    assert third["messages"] == [{"role": "user", "content": "count"}]
+
+
+@pytest.mark.parametrize(("word", "variable"), [("openai:m", "OPENAI_API_KEY"), ("anthropic:m", "ANTHROPIC_API_KEY")])
+def test_a_missing_key_is_one_clear_line(word: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(variable)
+    with pytest.raises(InputError, match=f"{variable}: no API key; export {variable}"):
+        client(word)
+
+
+@pytest.mark.parametrize("word", ["", "gpt", "acme:m", "openai:"])
+def test_a_word_that_names_no_model_says_the_forms(word: str) -> None:
+    with pytest.raises(InputError, match="openai:MODEL, anthropic:MODEL or chat:MODEL@"):
+        client(word)
+
+
+def test_a_chat_model_needs_an_address() -> None:
+    with pytest.raises(InputError, match="needs its server's address"):
+        client("chat:llama")
+
+
+class Scripted:
+    """A model that answers from a list."""
+
+    name = "openai:gpt-5"
+
+    def __init__(self, *texts: str) -> None:
+        self.left = list(texts)
+
+    def ask(self, request: Request) -> Reply:
+        if not self.left:
+            raise Transient("nothing left")
+        return Reply(self.left.pop(0), "done", Usage(1000, 100, 400), "gpt-5")
+
+
+def test_an_exchange_is_recorded_once_and_replayed_byte_for_byte(tmp_path: Path) -> None:
+    first = Recorded(Scripted(TEXT), tmp_path).ask(REQUEST)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert Recorded(Scripted(), tmp_path).ask(REQUEST) == first
+    assert Replay("openai:gpt-5", tmp_path).ask(REQUEST) == first
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    kept = json.loads(next(iter(files.values())))
+    assert kept["request"]["prompt_version"] == "planner/1"
+    assert kept["request"]["messages"][1] == {"role": "user", "text": "count"}
+    assert kept["reply"]["usage"] == {"input_tokens": 1000, "output_tokens": 100, "cached_tokens": 400}
+
+
+def test_replay_of_what_was_never_asked_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no recorded answer to this planner prompt \(planner/1\)"):
+        Replay("openai:gpt-5", tmp_path).ask(REQUEST)
+
+
+def test_calls_are_booked_once_and_a_spent_budget_refuses(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    model = Metered(Recorded(Scripted(TEXT, TEXT), tmp_path / "x"), ledger, Budget(tokens=1500))
+    model.ask(REQUEST)
+    assert ledger.spent().tokens == 1100
+    assert ledger.spent().money_usd == pytest.approx((600 * 1.25 + 400 * 0.125 + 100 * 10) / 1e6)
+    model.ask(REQUEST)
+    assert ledger.spent().tokens == 1100
+    model.ask(Request("planner", "planner/2", REQUEST.messages, SCHEMA))
+    with pytest.raises(BudgetSpent, match="1500 tokens"):
+        model.ask(Request("planner", "planner/3", REQUEST.messages, SCHEMA))
+
+
+def test_a_money_budget_needs_a_price(tmp_path: Path) -> None:
+    model = Scripted()
+    model.name = "openai:unheard-of"
+    with pytest.raises(InputError, match="no price known for openai:unheard-of"):
+        Metered(model, Ledger(tmp_path / "ledger.sqlite"), Budget(money_usd=1.0))
