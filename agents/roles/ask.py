@@ -33,11 +33,9 @@ def ask(model: Model, role: str, answer: type[A], accept: Callable[[A], R], *, r
     except ValueError as error:
         complaint = f"That answer cannot be used: {error}\nAnswer again, whole, as JSON that fits the schema."
     said = Message("assistant", reply.text or "(empty)")
-    again = Request(
-        role, request.prompt_version, (*messages, said, Message("user", complaint)), request.schema, round=round_
-    )
+    again = (*messages, said, Message("user", complaint))
     try:
-        return _use(model.ask(again), answer, accept)
+        return _use(model.ask(replace(request, messages=again)), answer, accept)
     except ValueError as error:
         raise Unanswered(f"{role}: {model.name} gave no usable answer: {error}") from error
 
