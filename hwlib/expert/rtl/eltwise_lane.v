@@ -1,0 +1,26 @@
+// eltwise_lane: one lane of eltwise: two products, their sum with the bias, shift and saturation.
+// Latency 3 cycles; every register advances with `step`. `bias` belongs to the beat one stage in,
+// `shift` (already less one) to the beat two stages in.
+module eltwise_lane (
+    input  wire        clk,
+    input  wire        step,
+    input  wire [7:0]  a,
+    input  wire [7:0]  b,
+    input  wire [15:0] mult_a,
+    input  wire [15:0] mult_b,
+    input  wire [39:0] bias,
+    input  wire [5:0]  shift,
+    output wire [7:0]  y
+);
+    reg  signed [23:0] product_a, product_b;
+    reg  signed [40:0] sum;
+
+    always @(posedge clk)
+        if (step) begin
+            product_a <= $signed(a) * $signed(mult_a);
+            product_b <= $signed(b) * $signed(mult_b);
+            sum       <= {{17{product_a[23]}}, product_a} + {{17{product_b[23]}}, product_b} + {bias[39], bias};
+        end
+
+    eltwise_round u_round (.clk(clk), .step(step), .sum(sum), .shift(shift), .y(y));
+endmodule

@@ -1,0 +1,148 @@
+// norm_lane: one row of norm, under the control of norm_program.
+// Three stages gather and scale: byte register; two nibble products; accumulate. Four more finish a pass-1
+// column: shift and saturate to the normalised z (int16), multiply by gamma, add beta, round.
+//
+//   acc  Q and S in pass 0 (Q + 2^27*sum), V, its normalised and shifted-out radicand, the divisor, then C
+//   row  Q, then remainder and root (or quotient) of the serial steps, then n*r for pass 1
+//   sum  -S
+//   fit  19 less the normalising shifts of two: z = (x*row + acc) >> (fit + 6)
+//
+// V = 0 needs no care: then n*x = S for every x, so z is 0 whatever r is. The quotient 2^31 / 2^15 would
+// be 2^16; as the division starts from remainder 2^15 it comes out as 65535, which the contract asks for.
+module norm_lane (
+    input  wire        clk,
+    input  wire        step,
+    input  wire [7:0]  x,
+    input  wire [12:0] cols,
+    input  wire [2:0]  pick,
+    input  wire [7:0]  constant,
+    input  wire [2:0]  operand,
+    input  wire [2:0]  base,
+    input  wire        write,
+    input  wire        normalise,
+    input  wire        capture,
+    input  wire        load_root,
+    input  wire        load_scale,
+    input  wire        root_step,
+    input  wire        root_mode,
+    input  wire [15:0] mult,
+    input  wire [39:0] bias,
+    input  wire [5:0]  shift,
+    output wire [7:0]  y
+);
+    localparam [4:0] SHIFTS = 5'd19;
+
+    reg  [47:0] acc;
+    reg  [32:0] row;
+    reg  [20:0] sum;
+    reg  [4:0]  fit;
+    reg  [7:0]  narrow;
+    reg  [28:0] wide;
+    reg  [47:0] addend;
+
+    // Stage 0: the byte.
+    always @(posedge clk)
+        if (step)
+            case (pick)
+                3'd0:    narrow <= x;
+                3'd1:    narrow <= constant;
+                3'd2:    narrow <= {~sum[20], ~sum[20:14]};
+                3'd3:    narrow <= {1'b0, ~sum[13:7]};
+                3'd4:    narrow <= {1'b0, ~sum[6:0]};
+                3'd5:    narrow <= {6'b0, row[15:14]};
+                3'd6:    narrow <= {1'b0, row[13:7]};
+                default: narrow <= {1'b0, row[6:0]};
+            endcase
+
+    // Stage 1: the product, as the products of the two nibbles.
+    reg  signed [32:0] low, high;
+
+    always @*
+        case (operand)
+            3'd0:    wide = {1'b1, !narrow[7], {19{narrow[7]}}, narrow};
+            3'd2:    wide = {{8{sum[20]}}, sum};
+            3'd3:    wide = {16'b0, cols};
+            3'd4:    wide = 29'd32 << fit;
+            default: wide = {1'b0, row[27:0]};
+        endcase
+
+    always @(posedge clk)
+        if (step) begin
+            low  <= $signed(wide) * $signed({1'b0, narrow[3:0]});
+            high <= $signed(wide) * $signed(narrow[7:4]);
+        end
+
+    // Stage 2: accumulate. The upper byte holds only a part of S, which no shifted base needs.
+    always @* begin
+        addend[47:40] = (base == 3'd0) ? 8'b0 : acc[47:40];
+        case (base)
+            3'd0:    addend[39:0] = 40'b0;
+            3'd2:    addend[39:0] = {acc[32:0], 7'b0};
+            3'd3:    addend[39:0] = {acc[37:0], 2'b0};
+            3'd4:    addend[39:0] = {24'b0, row[15:0]};
+            default: addend[39:0] = acc[39:0];
+        endcase
+    end
+
+    wire [47:0] total = addend + {{15{low[32]}}, low} + {{11{high[32]}}, high, 4'b0};
+    wire        keep  = normalise && acc[39:38] != 2'b0;
+
+    always @(posedge clk)
+        if (step) begin
+            if (write && !keep)
+                acc <= total;
+            if (capture)
+                sum <= acc[47:27];
+            if (capture)
+                fit <= SHIFTS;
+            else if (normalise && !keep)
+                fit <= fit - 5'd1;
+        end
+
+    // Restoring square root and division share the subtractor; 17 bits of remainder, 16 of root or quotient.
+    wire [18:0] next_remainder = root_mode ? {row[32:16], acc[39:38]} : {1'b0, row[32:16], 1'b0};
+    wire [17:0] trial = root_mode ? {row[15:0], 2'b01} : {2'b0, acc[15:0]};
+    wire [19:0] difference = {1'b0, next_remainder} - {2'b0, trial};
+    wire        fits = !difference[19];
+    wire [16:0] stepped = fits ? difference[16:0] : next_remainder[16:0];
+
+    always @(posedge clk)
+        if (step) begin
+            if (capture || load_scale)
+                row <= {5'b0, load_scale && acc[27], acc[26:0]};
+            else if (root_step)
+                row <= {stepped, row[14:0], fits};
+            else if (normalise || load_root)
+                row <= {1'b0, load_root, 15'b0, row[14:0], 1'b0};
+        end
+
+    // Stages 3 to 6: z, gamma, beta, rounding. z is shifted as a one's-complement magnitude.
+    reg  [31:0]        scaled; // the product's bits 37 to 6, as it is shifted by fit + 6
+    reg  signed [15:0] z;
+    reg  signed [23:0] product_low;
+    reg  signed [23:0] product_high;
+    reg  signed [40:0] biased;
+
+    wire [30:0] by0  = scaled[30:0] ^ {31{scaled[31]}};
+    wire [29:0] by16 = fit[4] ? {15'b0, by0[30:16]} : by0[29:0];
+    wire [21:0] by8  = fit[3] ? by16[29:8] : by16[21:0];
+    wire [17:0] by4  = fit[2] ? by8[21:4] : by8[17:0];
+    wire [15:0] by2  = fit[1] ? by4[17:2] : by4[15:0];
+    wire [14:0] by1  = fit[0] ? by2[15:1] : by2[14:0];
+    wire        over = (!fit[4] && by0[30]) || (!fit[3] && |by16[29:22]) || (!fit[2] && |by8[21:18]) ||
+                       (!fit[1] && |by4[17:16]) || (!fit[0] && by2[15]);
+
+    always @(posedge clk)
+        if (step) begin
+            scaled       <= total[37:6];
+            z            <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
+            product_low  <= z * $signed({1'b0, mult[7:0]});
+            product_high <= z * $signed(mult[15:8]);
+            biased       <= {{17{product_low[23]}}, product_low} + {{9{product_high[23]}}, product_high, 8'b0} +
+                            {bias[39], bias};
+        end
+
+    wire unused = &{1'b0, difference[18:17]};
+
+    norm_round u_round (.clk(clk), .step(step), .sum(biased), .shift(shift), .y(y));
+endmodule

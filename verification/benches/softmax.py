@@ -1,0 +1,106 @@
+"""Bench of `softmax`: row-blocks of all lengths and fractions, ordinary and extreme, against the golden softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib.numerics import softmax
+from verification.benches.row_blocks import STYLES, Style, column_words, late, row_blocks, slow_answer, two_passes
+from verification.benches.scenario import Accept, Beat, Drive, Mismatch, Observed, Payload, Scenario, compare_stream
+
+Int = NDArray[np.int64]
+
+LATENCY_LIMIT = 12
+COLS_MAX = 4096
+FRACTIONS = (2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A row-block of scores [T, cols] in units of 2**-frac octaves."""
+
+    x: Int
+    frac: int
+
+    def beats(self) -> list[Beat]:
+        return two_passes(self.x, lambda c: {"frac": self.frac})
+
+    def expected(self) -> tuple[list[Payload], Payload]:
+        """The p beats and the s beat."""
+        p, scale = softmax(self.x, self.frac)
+        rows = [int(m) | int(s) << 16 for m, s in zip(scale.mult, scale.shift, strict=True)]
+        return [{"data": word} for word in column_words(p)], {"data": sum(v << 24 * r for r, v in enumerate(rows))}
+
+    def vector(self) -> str:
+        return f"{self.x.shape[1]} columns, frac {self.frac}, row 0 begins {' '.join(str(v) for v in self.x[0, :8])}"
+
+
+def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
+    """Full rate, corner rows with every fraction, back-pressure, bubbles, a reset, and the longest rows there are."""
+    count = max(40, -(-transactions // len(STYLES)))
+    result = []
+    for index, style in enumerate((*STYLES, Style("longest"))):
+        rng = np.random.default_rng(seed * 16 + index)
+        if style.name == "longest":
+            blocks = [_Block(x, 5) for x in _longest(rng, point["T"])]
+        else:
+            rows = row_blocks(rng, style, point["T"], count)
+            blocks = [_Block(x, FRACTIONS[(i + seed) % len(FRACTIONS)]) for i, x in enumerate(rows)]
+        result.append(_scenario(style, point["T"], blocks, seed * 16 + index))
+    return result
+
+
+def _longest(rng: np.random.Generator, rows: int) -> list[Int]:
+    """One row-block of the longest rows: equal scores, whose total is the largest, and in other rows one peak."""
+    x = np.full((rows, COLS_MAX), -128)
+    x[1::2, rng.integers(0, COLS_MAX)] = 127
+    return [x]
+
+
+def _scenario(style: Style, rows: int, blocks: Sequence[_Block], seed: int) -> Scenario:
+    beats = [beat for block in blocks for beat in block.beats()]
+    answers = [block.expected() for block in blocks]
+    p = [payload for columns, _ in answers for payload in columns]
+    s = [payload for _, payload in answers]
+    p_vectors = [f"column {c} of {block.vector()}" for block in blocks for c in range(block.x.shape[1])]
+    s_vectors = [block.vector() for block in blocks]
+
+    def judge(seen: Observed) -> list[Mismatch]:
+        wrong = compare_stream("p", seen.transfers["p"], p, p_vectors)
+        wrong = wrong or compare_stream("s", seen.transfers["s"], s, s_vectors) or _early(seen, blocks)
+        return wrong or (_slow(seen, rows) if style.paced else [])
+
+    return Scenario(
+        name=style.name,
+        agents=(Drive("x", beats, style.gap), Accept("p", style.stall), Accept("s", style.stall)),
+        until={"p": len(p), "s": len(s)},
+        judge=judge,
+        transactions=len(p) + len(s),
+        max_cycles=1000 + 6 * len(beats) + 200 * len(blocks),
+        seed=seed,
+        reset_after=("x", len(beats) // 2) if style.reset else None,
+    )
+
+
+def _early(seen: Observed, blocks: Sequence[_Block]) -> list[Mismatch]:
+    """An s beat must come after its row-block's last p beat."""
+    ends = np.cumsum([block.x.shape[1] for block in blocks])
+    for index, (s, end) in enumerate(zip(seen.transfers["s"], ends, strict=True)):
+        last = seen.transfers["p"][end - 1].cycle
+        if s.cycle <= last:
+            want = f"after cycle {last}, its last p beat"
+            return [Mismatch("s", index, s.cycle, want, "before", blocks[index].vector())]
+    return []
+
+
+def _slow(seen: Observed, rows: int) -> list[Mismatch]:
+    """One column a cycle within a pass, a bounded pause at each new row-block, each pass-1 column answered in time."""
+    taken, p = seen.transfers["x"], seen.transfers["p"]
+    pause = 48 + rows + 1
+    limits = [1] + [pause if a.payload["last"] else 1 for a in taken[:-1]]
+    second = [s for s in taken if s.payload["pass"]]
+    return late("x", taken, limits, "full rate, no refusal") or slow_answer("p", second, p, LATENCY_LIMIT)
