@@ -101,7 +101,10 @@ Agent = Drive | Accept | Memory | AxiMemory | Respond | Wave
 
 @dataclass(frozen=True)
 class Seen:
-    """One observed transfer: the cycle it was accepted in (0 is the first after reset) and its payload."""
+    """One observed transfer: the cycle it was accepted in (0 is the first after reset) and its payload.
+
+    A field with X bits is -1. Where an out interface has `strb`, data bytes without strobe are zero.
+    """
 
     cycle: int
     payload: Payload
@@ -143,6 +146,7 @@ class Scenario:
     drain: cycles to run on after the end condition, so that surplus beats are seen.
     reset_after: (interface, count): assert reset once when reached, then start all agents over; only what
     follows the reset is observed.
+    may_withdraw: out streams whose offered beat the contract lets the block take back.
     """
 
     name: str
@@ -154,6 +158,7 @@ class Scenario:
     seed: int
     drain: int = 40
     reset_after: tuple[str, int] | None = None
+    may_withdraw: tuple[str, ...] = ()
     notes: str = field(default="", compare=False)
 
 

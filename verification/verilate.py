@@ -1,0 +1,130 @@
+"""Builds Verilator models: the runtime compiled once, the model in two translation units, results cached by content."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hwlib.contracts.schema import Port
+from verification import cache, sandbox, toolchain
+from verification.build import BuildFailed, copy_sources
+
+RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
+DEFINES = (
+    "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
+    "-DVM_TRACE_SAIF=0"
+)
+BUILD_LIMITS = sandbox.Limits(seconds=600, memory_bytes=6 << 30)
+
+
+@dataclass(frozen=True)
+class Harness:
+    """The C++ around a model: files by name (one defines `main`), compiler and linker words, folders they read.
+
+    A file includes ``Vtop.h``, the model; `main`'s also defines ``double sc_time_stamp()``. With `ports`, these ports
+    of the top are visible to VPI.
+    """
+
+    sources: Mapping[str, str]
+    link: tuple[str, ...] = ()
+    readable: tuple[Path, ...] = ()
+    ports: tuple[Port, ...] = ()
+    optimise: str = "-O1"
+    verilator: tuple[str, ...] = field(default=("--x-initial", "unique", "--x-assign", "unique"))
+
+
+def build(files: Sequence[Path], top: str, parameters: Mapping[str, int], harness: Harness) -> Path:
+    """The executable of `top` at `parameters` inside `harness`; raises BuildFailed with the compiler's words."""
+    key = cache.digest(
+        {
+            "files": cache.digest_files(tuple(files)),
+            "top": repr((top, sorted(parameters.items()))),
+            "harness": repr(
+                (sorted(harness.sources.items()), harness.link, harness.ports, harness.optimise, harness.verilator)
+            ),
+            "tools": toolchain.fingerprint(),
+            "defines": DEFINES,
+        }
+    )
+    done = cache.entry("verilator", key) / "sim"
+    if done.exists():
+        return done
+    runtime = _runtime(harness.optimise)
+    with cache.scratch_folder("verilator") as work:
+        names = copy_sources(files, work)
+        script = _script(names, top, parameters, harness, runtime)
+        for name, text in (
+            {"build.sh": script, "ports.vlt": _visible(top, harness.ports)} | dict(harness.sources)
+        ).items():
+            (work / name).write_text(text)
+        _run(work, (toolchain.verilator_root(), runtime, *harness.readable))
+        result = work / "result"
+        result.mkdir()
+        shutil.move(work / "sim", result / "sim")
+        return cache.publish(result, "verilator", key) / "sim"
+
+
+def environment() -> dict[str, str]:
+    """What Verilator's scripts need: its root, and its own programs first on PATH."""
+    root = toolchain.verilator_root()
+    path = f"{root / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    return {"VERILATOR_ROOT": str(root), "PATH": path}
+
+
+def _script(names: Sequence[str], top: str, parameters: Mapping[str, int], harness: Harness, runtime: Path) -> str:
+    words = ["verilator", "--cc", "--prefix", "Vtop", "--top-module", top, "-Mdir", "obj", "-Wno-fatal", "-Wno-lint"]
+    words += ["-Wno-style", "--no-assert", *harness.verilator, *[f"-G{n}={v}" for n, v in sorted(parameters.items())]]
+    words += ["--vpi", "ports.vlt"] if harness.ports else []
+    include = toolchain.verilator_root() / "include"
+    flags = f"{DEFINES} -I. -Iobj -I{include} -I{include}/vltstd"
+    compile_one = f"g++ -std=c++20 -w {flags}"
+    sources = " ".join(shlex.quote(n) for n in harness.sources)
+    return f"""set -e
+{shlex.join(words)} {shlex.join(names)} > verilator.log 2>&1 || {{ cat verilator.log; exit 3; }}
+cd obj
+slow=$(ls *__Slow*.cpp); fast=$(ls *.cpp | grep -v __Slow)
+for f in $slow; do echo "#include \\"$f\\""; done > ../slow.cc
+for f in $fast; do echo "#include \\"$f\\""; done > ../fast.cc
+cd ..
+{compile_one} -O0 -c slow.cc -o slow.o &
+slow_job=$!
+for f in fast.cc {sources}; do {compile_one} {harness.optimise} -c "$f" -o "$f.o"; done
+wait $slow_job
+g++ -o sim *.o {runtime}/libruntime.a {shlex.join(harness.link)} -lpthread -latomic
+"""
+
+
+def _visible(top: str, ports: Sequence[Port]) -> str:
+    """Only the top's ports are public: making everything public costs most of Verilator's speed."""
+    lines = [f'public_flat_rw -module "{top}" -var "{port.name}"' for port in ports]
+    return "`verilator_config\n" + "\n".join(lines) + "\n"
+
+
+def _runtime(optimise: str) -> Path:
+    """Verilator's own objects as an archive, compiled once for this toolchain."""
+    root = toolchain.verilator_root()
+    key = cache.digest({"tools": toolchain.fingerprint(), "flags": DEFINES + optimise, "parts": repr(RUNTIME)})
+    done = cache.entry("verilator-runtime", key)
+    if done.is_dir():
+        return done
+    with cache.scratch_folder("runtime") as work:
+        compile_one = f"g++ -std=c++20 -w {optimise} {DEFINES} -I{root}/include -I{root}/include/vltstd"
+        jobs = [f"{compile_one} -c {root}/include/{name}.cpp -o {name}.o & j{i}=$!" for i, name in enumerate(RUNTIME)]
+        waits = [f"wait $j{i}" for i in range(len(RUNTIME))]
+        (work / "build.sh").write_text(
+            "\n".join(["set -e", *jobs, *waits, "ar rcs libruntime.a *.o", "rm *.o build.sh"])
+        )
+        _run(work, (root,))
+        shutil.copytree(work, copy := work.with_name(work.name + "-done"))
+        return cache.publish(copy, "verilator-runtime", key)
+
+
+def _run(work: Path, readable: tuple[Path, ...]) -> None:
+    outside = [p for p in readable if not str(p).startswith(os.fspath("/usr"))]
+    done = sandbox.run(["sh", "build.sh"], work, readable=outside, env=environment(), limits=BUILD_LIMITS)
+    if not done.ok:
+        raise BuildFailed("Verilator", done)
