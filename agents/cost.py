@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agents.designers import BlockCost, Candidate, WorkOrder
+from agents.parameters import relevant
 
 HOPE = 0.9
 """Area and period of an unmeasured variant, relative to what is known of its block."""
@@ -85,8 +86,9 @@ class CostModel:
                 self._block.setdefault(candidate.block, []).append(pair)
 
     def measured(self, choice: Choice, p: Parameters) -> bool:
-        """Whether exactly this was synthesised at exactly these parameters."""
-        return any(c.parameters == dict(p) for c, _ in self._exact.get(choice, []))
+        """Whether exactly this was synthesised at these parameters, as far as the block depends on them."""
+        here = relevant(choice.block, p)
+        return any(relevant(choice.block, c.parameters) == here for c, _ in self._exact.get(choice, []))
 
     def predict(self, choice: Choice, p: Parameters) -> BlockCost:
         """Cost of `choice` at parameters `p`. KeyError if nothing of its block was ever measured."""

@@ -130,6 +130,8 @@ class Designer(Protocol):
     def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
         """Findings for the next attempt at a refused block; empty gives the block up."""
 
-    def select(self, context: Context, offers: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """Which candidate of each block to assemble: block to candidate id. `offers` holds, per block, the
-        candidates that passed at this round's parameters, this round's first."""
+    def select(
+        self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
+    ) -> dict[str, str]:
+        """Which candidate of each block to assemble at the round's `parameters`: block to candidate id. `offers`
+        holds, per block, the candidates that passed at them, this round's first."""

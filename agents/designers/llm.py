@@ -14,6 +14,7 @@ from agents.designers.baseline import baseline
 from agents.designers.library import Library
 from agents.designers.space import Space
 from agents.models import Model
+from agents.parameters import relevant
 from agents.records import GateOutcome
 from agents.roles import prompts
 from agents.roles.answers import PlannerAnswer, VerifierAnswer, WriterAnswer
@@ -78,7 +79,9 @@ class LlmDesigner:
         except Unanswered:
             return facts
 
-    def select(self, context: Context, offers: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+    def select(
+        self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
+    ) -> dict[str, str]:
         """What this round wrote, where it passed; elsewhere the best design's block."""
         kept = context.best.blocks if context.best else {}
         return {block: _select_one(context.round, kept.get(block, ""), offered) for block, offered in offers.items()}
@@ -97,8 +100,8 @@ class LlmDesigner:
         if self._space.cycles(parameters) is None:
             raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
         orders = [_order(context.round, order.block, order.intent) for order in answer.orders]
-        if parameters != context.best.parameters:
-            orders += [_order(context.round, b, CARRY) for b in contracts.names() if b not in {o.block for o in orders}]
+        moved = {b for b in contracts.names() if relevant(b, parameters) != relevant(b, context.best.parameters)}
+        orders += [_order(context.round, b, CARRY) for b in contracts.names() if b in moved - {o.block for o in orders}]
         if len(orders) > context.orders_left:
             raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
         return Plan(parameters, tuple(orders), answer.reason, *said)

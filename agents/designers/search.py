@@ -83,17 +83,18 @@ class SearchDesigner:
         """A template is not mended: the variant is given up, and later rounds leave it out."""
         return []
 
-    def select(self, context: Context, offers: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+    def select(
+        self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
+    ) -> dict[str, str]:
         """The best mix of measured blocks that was not refused before; in round 0 the defaults."""
         first = {block: offered[0].id for block, offered in offers.items()}
         if context.round == 0:
             return first
-        parameters = next(iter(offers.values()))[0].parameters
         refused, allowed = _refused(context), _allowed(context)
         best = (math.inf, first)
         for mix in mixes({b: [(c, _cost(c)) for c in offered] for b, offered in offers.items()}, _thrifty(context)):
             choices = {block: choice_of(candidate.order) for block, (candidate, _) in mix.items()}
-            if _fingerprint([candidate for candidate, _ in mix.values()]) in refused:
+            if _fingerprint(parameters, [candidate for candidate, _ in mix.values()]) in refused:
                 continue
             if not allowed.permit(parameters, choices):
                 continue
@@ -169,7 +170,10 @@ class SearchDesigner:
         }
 
     def _orders(self, context: Context, found: Found) -> tuple[WorkOrder, ...]:
-        """Blocks of the best mix, then the most promising alternatives, none of them measured at this point."""
+        """Blocks of the best mix, then the most promising alternatives, none of them measured at this point.
+
+        If all are, the top alone: its evidence stands, and the mix is assembled.
+        """
         model = CostModel(context.candidates)
 
         def promise(choice: Choice) -> tuple[float, str]:
@@ -180,7 +184,8 @@ class SearchDesigner:
         wanted = [choice for choice in found.choices.values() if not model.measured(choice, found.parameters)]
         others = [c for offered in self._open_choices(context).values() for c in offered if c not in wanted]
         probes = sorted((c for c in others if not model.measured(c, found.parameters)), key=promise)
-        return tuple(order_for(context.round, choice) for choice in [*wanted, *probes[:PROBES]])
+        chosen = [*wanted, *probes[:PROBES]] or [found.choices["top"]]
+        return tuple(order_for(context.round, choice) for choice in chosen)
 
 
 def _cost(candidate: Candidate) -> BlockCost:
@@ -196,15 +201,16 @@ def _allowed(context: Context) -> Constraints:
     return Constraints.read(context.rejections, context.revisions)
 
 
-def _fingerprint(mix: Sequence[Candidate]) -> tuple[str, ...]:
-    return tuple(sorted(str(sorted(candidate.files.items())) for candidate in mix))
+def _fingerprint(parameters: Parameters, mix: Sequence[Candidate]) -> tuple[str, ...]:
+    files = sorted(str(sorted(candidate.files.items())) for candidate in mix)
+    return str(sorted(parameters.items())), *files
 
 
 def _refused(context: Context) -> set[tuple[str, ...]]:
     """Mixes a whole-design gate or a reviewer refused."""
     known = {candidate.id: candidate for candidate in context.candidates}
     bad = [revision for revision in context.revisions if revision.state in ("failed", "rejected")]
-    return {_fingerprint([known[identity] for identity in revision.blocks.values()]) for revision in bad}
+    return {_fingerprint(r.parameters, [known[identity] for identity in r.blocks.values()]) for r in bad}
 
 
 def _correction(context: Context) -> tuple[float, float]:

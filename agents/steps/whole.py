@@ -8,6 +8,7 @@ from dataclasses import replace
 from agents.cost import described
 from agents.designers import Candidate, Files
 from agents.evaluator import DESIGN_GATES, broken_budgets, figures
+from agents.parameters import relevant
 from agents.records import Cost, Revision
 from agents.state import State, Verdict
 from agents.workshop import Workshop, as_order, context, keep, manifest_text, run_gates
@@ -22,7 +23,7 @@ def assemble_revision(state: State, shop: Workshop) -> State:
     short = [block for block, offered in offers.items() if not offered]
     if short:
         return _nothing(state, shop, f"no candidate of {', '.join(short)} passed its gates")
-    chosen = shop.designer.select(context(state, shop), offers)
+    chosen = shop.designer.select(context(state, shop), state["parameters"], offers)
     parts = {block: shop.campaign.ledger.candidate(chosen[block]) for block in contracts.names()}
     files = {
         f"rtl/{name}": shop.campaign.texts.get(content)
@@ -53,8 +54,9 @@ def _offers(state: State, shop: Workshop) -> dict[str, list[Candidate]]:
     old = [c for c in shop.campaign.ledger.candidates(before=state["round"]) if c.passed]
     offers: dict[str, list[Candidate]] = {block: [] for block in contracts.names()}
     for candidate in fresh + old:
-        if candidate.parameters == state["parameters"]:
-            offers[candidate.block].append(candidate)
+        block, here = candidate.block, state["parameters"]
+        if relevant(block, candidate.parameters) == relevant(block, here):
+            offers[block].append(candidate)
     return offers
 
 
