@@ -2,88 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
+from typing import Protocol
+
+from pydantic import ValidationError
 
 from hwlib import contracts
 from hwlib.design import Manifest
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 
-Cycles = Callable[[Manifest], int | None]
-"""Cycles of the spec's workload on a manifest, None if it does not fit."""
+SIZED = ("WORDS", "MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES", "ACT_TABLES")
+"""Memories sized to the smallest that fits, in this order."""
+LEAST_SHARE = 8
+"""Arrays smaller than this part of the MAC budget are not considered."""
 
-SIZED = ("MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES", "ACT_TABLES")
-"""Memories shrunk to the smallest that fits; the scratchpad comes first."""
+
+class Compiler(Protocol):
+    """What the space asks of the compiler for the spec's workload."""
+
+    def fits(self, manifest: Manifest) -> bool:
+        """Whether the workload can run at all on a design with this manifest."""
+
+    def model_cycles(self, manifest: Manifest) -> int | None:
+        """Its cycles by the cycle model; None if it does not fit."""
 
 
 class Space:
     """Legal parameter points of a spec's workload, and the cycles of each."""
 
-    def __init__(self, spec: Spec, cycles: Cycles) -> None:
+    def __init__(self, spec: Spec, compiler: Compiler) -> None:
         self.spec = spec
-        self._cycles = lru_cache(maxsize=None)(lambda key: self._run(cycles, dict(key)))
+        self._compiler = compiler
+        self._cycles: dict[tuple[tuple[str, int], ...], int | None] = {}
+        self._guess = {name: p.default for name, p in contracts.load("top").parameters.items()}
 
     def cycles(self, parameters: dict[str, int]) -> int | None:
         """Modelled cycles at `parameters`; None if they are illegal or the workload does not fit."""
-        return self._cycles(tuple(sorted(parameters.items())))
-
-    def _run(self, cycles: Cycles, parameters: dict[str, int]) -> int | None:
-        try:
-            manifest = Manifest(name=self.spec.name, parameters=parameters, clock_ns=self.spec.clock_ns)
-        except ValueError:
-            return None
-        return cycles(manifest)
+        key = tuple(sorted(parameters.items()))
+        if key not in self._cycles:
+            manifest = self._manifest(parameters)
+            self._cycles[key] = None if manifest is None else self._compiler.model_cycles(manifest)
+        return self._cycles[key]
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
-        """(T, D) with room for an AXI beat in a word, at most the spec's MACs a cycle, at least an eighth of them."""
+        """(T, D) with room for an AXI beat in a word, within the MAC budget and not far below it, that fit."""
         most, axi = self.spec.budgets.macs_per_cycle, self.spec.memory.axi_bytes
         powers = [1, 2, 4, 8, 16, 32, 64]
-        pairs = [(t, d) for t in powers[1:] for d in powers if max(8, axi) <= t * d and most // 8 <= t * t * d <= most]
-        return [pair for pair in pairs if self.sizes(*pair) is not None]
+        pairs = [(t, d) for t in powers[1:] for d in powers if t * d >= max(8, axi)]
+        within = [(t, d) for t, d in pairs if most <= LEAST_SHARE * t * t * d <= LEAST_SHARE * most]
+        return [shape for shape in within if self.sizes(*shape) is not None]
 
     @cached_property
     def default_shape(self) -> tuple[int, int]:
         """The shape a designer starts from: the largest, T as near to D as can be."""
         if not self.shapes:
             mend = "raise budgets.scratchpad_kib or budgets.macs_per_cycle"
-            raise InputError(
-                f"workload {self.spec.workload.model} fits no design in these budgets", self.spec.name, mend
-            )
+            what = f"workload {self.spec.workload.model} fits no design in these budgets"
+            raise InputError(what, self.spec.name, mend)
         return max(self.shapes, key=lambda s: (s[0] * s[0] * s[1], -abs(s[0] - s[1]), s[0]))
 
     @cache  # noqa: B019  # a space lives as long as its campaign
     def sizes(self, t: int, d: int) -> dict[str, int] | None:
         """Smallest memories that hold the workload at this shape; None if the scratchpad budget is too small."""
         top = contracts.load("top").parameters
-        largest = {name: _power_below(top[name].max) for name in SIZED}
-        most = _power_below(int(self.spec.budgets.scratchpad_kib * 1024) // (t * d))
-        base = {"T": t, "D": d, "AXI_BYTES": self.spec.memory.axi_bytes, "BANKS": 4, **largest}
-        words = self._smallest(base, "WORDS", most)
-        if words is None:
+        most = {name: _power_below(top[name].max) for name in SIZED}
+        most["WORDS"] = min(most["WORDS"], _power_below(int(self.spec.budgets.scratchpad_kib * 1024) // (t * d)))
+        base = {"T": t, "D": d, "AXI_BYTES": self.spec.memory.axi_bytes, "BANKS": 2, **most}
+        if not self._fits(base):
             return None
-        base["WORDS"] = words
         for name in SIZED:
-            found = self._smallest(base, name, base[name])
-            assert found is not None, "the largest was just seen to fit"
-            base[name] = found
-        return {name: base[name] for name in ("WORDS", *SIZED)}
-
-    def _smallest(self, base: dict[str, int], name: str, most: int) -> int | None:
-        """Smallest power of two of parameter `name` that fits; fitting is monotonic."""
-        least = contracts.load("top").parameters[name].min
-        fits = list(_powers(least, most))
-        low, high = 0, len(fits) - 1
-        if high < 0 or self.cycles(base | {name: fits[high]}) is None:
-            return None
-        while low < high:
-            middle = (low + high) // 2
-            if self.cycles(base | {name: fits[middle]}) is None:
-                low = middle + 1
-            else:
-                high = middle
-        return fits[low]
+            base[name] = self._smallest(base, name, top[name].min, most[name])
+            self._guess[name] = base[name]
+        return {name: base[name] for name in SIZED}
 
     def point(
         self, shape: tuple[int, int], *, lanes: int = 1, banks: int = 4, queue: int = 4, room: int = 1
@@ -93,27 +85,32 @@ class Space:
         if sizes is None:
             return None
         t, d = shape
-        chosen = {
-            "T": t,
-            "D": d,
-            "AXI_BYTES": self.spec.memory.axi_bytes,
-            "ACT_LANES": lanes,
-            "BANKS": banks,
-            "QUEUE": queue,
-        }
-        point = sizes | chosen | {"WORDS": sizes["WORDS"] * room}
-        if point["WORDS"] * t * d > self.spec.budgets.scratchpad_kib * 1024 or self.cycles(point) is None:
+        chosen = {"T": t, "D": d, "AXI_BYTES": self.spec.memory.axi_bytes}
+        point = sizes | chosen | {"ACT_LANES": lanes, "BANKS": banks, "QUEUE": queue, "WORDS": sizes["WORDS"] * room}
+        if point["WORDS"] * t * d > self.spec.budgets.scratchpad_kib * 1024 or self._manifest(point) is None:
             return None
         return dict(sorted(point.items()))
 
+    def _smallest(self, base: dict[str, int], name: str, least: int, most: int) -> int:
+        """Smallest power of two of parameter `name` that fits, searched from the last shape's; `most` fits."""
+        size = max(_power_below(least), min(self._guess[name], most))
+        while not self._fits(base | {name: size}):
+            size *= 2
+        while size // 2 >= least and self._fits(base | {name: size // 2}):
+            size //= 2
+        return size
 
-def _powers(least: int, most: int) -> Iterator[int]:
-    value = 1
-    while value <= most:
-        if value >= least:
-            yield value
-        value *= 2
+    def _fits(self, parameters: dict[str, int]) -> bool:
+        manifest = self._manifest(parameters)
+        return manifest is not None and self._compiler.fits(manifest)
+
+    def _manifest(self, parameters: dict[str, int]) -> Manifest | None:
+        try:
+            return Manifest(name=self.spec.name, parameters=parameters, clock_ns=self.spec.clock_ns)
+        except ValidationError:
+            return None
 
 
 def _power_below(value: int) -> int:
-    return 1 << max(0, value.bit_length() - 1) if value else 0
+    """Largest power of two up to `value`, 0 for none."""
+    return 1 << (value.bit_length() - 1) if value > 0 else 0
