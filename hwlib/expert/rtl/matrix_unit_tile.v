@@ -1,0 +1,135 @@
+// matrix_unit_tile: collects the T columns of a tile and writes it, transposed or not.
+// Latency: the first write is offered the cycle after the last column came. Throughput: one column a
+// cycle for any mix of tiles; a tile is one write when D >= T, else T/D writes of whole words.
+// Handshake: columns are refused only while they would overwrite what o has not accepted yet
+// (x_ready depends on o_ready); done follows the last write of an instruction by one cycle.
+// One T x T buffer is enough: each tile is entered along the lines, rows or columns, by which the one
+// before is being read out, so that it frees the places in the order in which they are filled. Whether it is
+// then read along the same lines or across them makes it plain or transposed.
+module matrix_unit_tile #(
+    parameter T = 4,
+    parameter D = 4,
+    parameter OUT_W = 16
+) (
+    input  wire             clk,
+    input  wire             rst_n,
+    input  wire             x_valid,
+    output wire             x_ready,
+    input  wire [8*T-1:0]   x_data,
+    input  wire             tile_valid,
+    output wire             tile_ready,
+    input  wire [OUT_W-1:0] tile_out,
+    input  wire             tile_transpose,
+    input  wire             tile_finish, // last of its instruction
+    input  wire             tile_hold,   // nothing to write
+    output wire             o_valid,
+    input  wire             o_ready,
+    output wire [15:0]      o_addr,
+    output wire [8*T*D-1:0] o_data,
+    output wire [T*D-1:0]   o_strb,
+    output reg              done
+);
+    localparam SPAN    = (D < T) ? D : T;  // the tile's columns in a word
+    localparam WRITES  = T / SPAN;
+    localparam COUNT_W = $clog2(T);
+    localparam LAST    = T - 1;
+    localparam FINAL   = WRITES - 1;
+    localparam WRITE_W = (WRITES > 1) ? $clog2(WRITES) : 1;
+    localparam OUT_FRAC = OUT_W - 16;
+    localparam [COUNT_W-1:0] LAST_LINE  = LAST[COUNT_W-1:0];
+    localparam [WRITE_W-1:0] LAST_WRITE = FINAL[WRITE_W-1:0];
+    localparam [COUNT_W:0]   SPAN_LINES = SPAN[COUNT_W:0];
+
+    reg [COUNT_W-1:0] line;        // the one that the next x enters
+    reg               writing;
+    reg [WRITE_W-1:0] write;
+    reg [COUNT_W:0]   line_limit;  // lines below are free while writing
+    reg [OUT_W-1:0]   out;
+    reg               finish;
+    reg               by_rows;     // lines of the tile being written, and of the one that enters
+
+    wire enter    = x_valid && x_ready;
+    wire complete = enter && line == LAST_LINE;
+    wire written  = o_valid && o_ready;
+    wire last_written = written && write == LAST_WRITE;
+    wire skip     = tile_valid && tile_hold && !writing;
+
+    wire [COUNT_W:0] freed = line_limit + (o_ready ? SPAN_LINES : {(COUNT_W+1){1'b0}});
+
+    // The last line completes the tile, which needs the place of the one being written.
+    assign x_ready = tile_valid && !tile_hold
+        && (!writing || ((line == LAST_LINE) ? o_ready && write == LAST_WRITE : {1'b0, line} < freed));
+    assign tile_ready = complete || skip;
+    assign o_valid    = writing;
+
+    always @(posedge clk) begin
+        if (!rst_n) begin
+            line    <= 0;
+            writing <= 0;
+            by_rows <= 0;
+            done    <= 0;
+        end else begin
+            if (enter)
+                line <= (line == LAST_LINE) ? {COUNT_W{1'b0}} : line + 1'b1;
+            if (complete)
+                writing <= 1'b1;
+            else if (last_written)
+                writing <= 1'b0;
+            if (complete)
+                by_rows <= by_rows ^ tile_transpose;
+            done <= (last_written && finish) || skip;
+        end
+    end
+
+    always @(posedge clk) begin
+        if (complete) begin
+            out        <= tile_out;
+            finish     <= tile_finish;
+            write      <= 0;
+            line_limit <= 0;
+        end else if (written) begin
+            write      <= write + 1'b1;
+            line_limit <= freed;
+            out        <= out + 1'b1;
+        end
+    end
+
+    // plain[8*(T*SPAN*w + SPAN*p + k)] is byte (p, k) of write w if the tile is read by columns, turned if by rows.
+    wire [8*T*T-1:0]    plain;
+    wire [8*T*T-1:0]    turned;
+    wire [8*T*SPAN-1:0] word = by_rows ? turned[8*T*SPAN*write +: 8*T*SPAN] : plain[8*T*SPAN*write +: 8*T*SPAN];
+
+    genvar p, q;
+    generate
+        for (p = 0; p < T; p = p + 1) begin : row
+            for (q = 0; q < T; q = q + 1) begin : column
+                localparam [COUNT_W-1:0] ROW_LINE    = p[COUNT_W-1:0];
+                localparam [COUNT_W-1:0] COLUMN_LINE = q[COUNT_W-1:0];
+                localparam PLAIN_AT  = 8 * (T*SPAN*(q/SPAN) + SPAN*p + q%SPAN);
+                localparam TURNED_AT = 8 * (T*SPAN*(p/SPAN) + SPAN*q + p%SPAN);
+                reg [7:0] value;
+                always @(posedge clk)
+                    if (enter && line == (by_rows ? ROW_LINE : COLUMN_LINE))
+                        value <= by_rows ? x_data[8*q +: 8] : x_data[8*p +: 8];
+                assign plain[PLAIN_AT +: 8]   = value;
+                assign turned[TURNED_AT +: 8] = value;
+            end
+        end
+    endgenerate
+
+    assign o_addr = out[OUT_W-1 -: 16];
+
+    generate
+        for (p = 0; p < T; p = p + 1) begin : out_row
+            for (q = 0; q < D; q = q + 1) begin : out_column
+                assign o_data[8*(D*p+q) +: 8] = word[8*(SPAN*p + q%SPAN) +: 8];
+                if (OUT_FRAC > 0) begin : part
+                    localparam PART = q / T;
+                    assign o_strb[D*p+q] = out[OUT_FRAC-1:0] == PART[OUT_FRAC-1:0];
+                end else begin : all
+                    assign o_strb[D*p+q] = 1'b1;
+                end
+            end
+        end
+    endgenerate
+endmodule
