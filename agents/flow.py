@@ -25,6 +25,9 @@ class FlowEvaluator:
     def block_cost(self, design: Design, block: str) -> BlockCost:
         raise InputError("the gates are not built yet", "verification")
 
+    def fits(self, manifest: Manifest) -> bool:
+        raise InputError("the gates are not built yet", "verification")
+
     def model_cycles(self, manifest: Manifest) -> int | None:
         raise InputError("the gates are not built yet", "verification")
 

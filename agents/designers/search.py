@@ -144,7 +144,8 @@ class SearchDesigner:
             lanes=trial.suggest_categorical("ACT_LANES", [1, 2, 4]),
             banks=trial.suggest_categorical("BANKS", [2, 4, 8]),
             queue=trial.suggest_categorical("QUEUE", [2, 4]),
-            room=trial.suggest_categorical("room", [1, 2]),
+            room=trial.suggest_categorical("room", [1, 2, 4, 8]),
+            entries=trial.suggest_categorical("entries", [1, 2, 4]),
         )
 
     def _value(self, context: Context, parameters: Parameters, costs: Sequence[BlockCost]) -> float:
@@ -152,13 +153,26 @@ class SearchDesigner:
         cycles = self._space.cycles(parameters)
         if cycles is None:
             return ILLEGAL
-        wider, slower = _correction(context)
+        wider, slower, longer = self._correction(context)
         area = sum(cost.area_um2 for cost in costs) * wider
         period = max(cost.period_ns for cost in costs) * slower
         if period > context.spec.clock_ns or area > (context.spec.budgets.area_um2 or math.inf):
             return UNFIT * period
+        latency = cycles * longer * period
         power = sum(cost.power_mw or 0.0 for cost in costs)
-        return objective(context.spec, area, cycles * period, power * cycles * period)
+        return objective(context.spec, area, latency, power * latency)
+
+    def _correction(self, context: Context) -> tuple[float, float, float]:
+        """(area, period, cycles) of the newest measured whole over the cost model's sum, maximum and cycles."""
+        known = {candidate.id: candidate for candidate in context.candidates}
+        for revision in reversed(context.revisions):
+            cycles = self._space.cycles(revision.parameters)
+            if revision.figures is not None and cycles is not None:
+                costs = [_cost(known[identity]) for identity in revision.blocks.values()]
+                area, period = sum(cost.area_um2 for cost in costs), max(cost.period_ns for cost in costs)
+                found = revision.figures
+                return found.area_um2 / area, found.period_ns / period, found.cycles / cycles
+        return 1.0, 1.0, 1.0
 
     def _open_choices(self, context: Context) -> dict[str, list[Choice]]:
         """Choices of each block that no gate and no reviewer has refused."""
@@ -211,14 +225,3 @@ def _refused(context: Context) -> set[tuple[str, ...]]:
     known = {candidate.id: candidate for candidate in context.candidates}
     bad = [revision for revision in context.revisions if revision.state in ("failed", "rejected")]
     return {_fingerprint(r.parameters, [known[identity] for identity in r.blocks.values()]) for r in bad}
-
-
-def _correction(context: Context) -> tuple[float, float]:
-    """(area, period) of the newest measured whole over the sum and the maximum of its blocks."""
-    known = {candidate.id: candidate for candidate in context.candidates}
-    for revision in reversed(context.revisions):
-        if revision.figures is not None:
-            costs = [_cost(known[identity]) for identity in revision.blocks.values()]
-            area, period = sum(cost.area_um2 for cost in costs), max(cost.period_ns for cost in costs)
-            return revision.figures.area_um2 / area, revision.figures.period_ns / period
-    return 1.0, 1.0

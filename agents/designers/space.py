@@ -14,6 +14,7 @@ from hwlib.spec import Spec
 
 SIZED = ("WORDS", "MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES", "ACT_TABLES")
 """Memories sized to the smallest that fits, in this order."""
+ENTRIES = ("MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES")
 LEAST_SHARE = 8
 """Arrays smaller than this part of the MAC budget are not considered."""
 
@@ -35,7 +36,7 @@ class Space:
         self.spec = spec
         self._compiler = compiler
         self._cycles: dict[tuple[tuple[str, int], ...], int | None] = {}
-        self._guess = {name: p.default for name, p in contracts.load("top").parameters.items()}
+        self._guess = {name: _power_above(p.min) for name, p in contracts.load("top").parameters.items()}
 
     def cycles(self, parameters: dict[str, int]) -> int | None:
         """Modelled cycles at `parameters`; None if they are illegal or the workload does not fit."""
@@ -78,22 +79,31 @@ class Space:
         return {name: base[name] for name in SIZED}
 
     def point(
-        self, shape: tuple[int, int], *, lanes: int = 1, banks: int = 4, queue: int = 4, room: int = 1
+        self, shape: tuple[int, int], *, lanes: int = 1, banks: int = 4, queue: int = 4, room: int = 1, entries: int = 1
     ) -> dict[str, int] | None:
-        """All top parameters at a shape; `room` multiplies the scratchpad. None if that breaks a rule or a budget."""
+        """All top parameters at a shape; `room` multiplies the smallest scratchpad, `entries` the parameter memories.
+
+        None if that breaks a rule or a budget.
+        """
         sizes = self.sizes(*shape)
         if sizes is None:
             return None
         t, d = shape
-        chosen = {"T": t, "D": d, "AXI_BYTES": self.spec.memory.axi_bytes}
-        point = sizes | chosen | {"ACT_LANES": lanes, "BANKS": banks, "QUEUE": queue, "WORDS": sizes["WORDS"] * room}
+        fixed = {"T": t, "D": d, "AXI_BYTES": self.spec.memory.axi_bytes, "ACT_TABLES": sizes["ACT_TABLES"]}
+        sized = {name: sizes[name] * entries for name in ENTRIES} | {"WORDS": sizes["WORDS"] * room}
+        point = fixed | sized | {"ACT_LANES": lanes, "BANKS": banks, "QUEUE": queue}
         if point["WORDS"] * t * d > self.spec.budgets.scratchpad_kib * 1024 or self._manifest(point) is None:
             return None
         return dict(sorted(point.items()))
 
+    def default_point(self) -> dict[str, int]:
+        """A middling point at the default shape: memories of twice to four times the least."""
+        rooms = [self.point(self.default_shape, room=room, entries=2) for room in (4, 2, 1)]
+        return next(point for point in rooms if point is not None)
+
     def _smallest(self, base: dict[str, int], name: str, least: int, most: int) -> int:
         """Smallest power of two of parameter `name` that fits, searched from the last shape's; `most` fits."""
-        size = max(_power_below(least), min(self._guess[name], most))
+        size = min(max(_power_above(least), self._guess[name]), most)
         while not self._fits(base | {name: size}):
             size *= 2
         while size // 2 >= least and self._fits(base | {name: size // 2}):
@@ -109,6 +119,11 @@ class Space:
             return Manifest(name=self.spec.name, parameters=parameters, clock_ns=self.spec.clock_ns)
         except ValidationError:
             return None
+
+
+def _power_above(value: int) -> int:
+    """Smallest power of two from `value`."""
+    return 1 << (value - 1).bit_length()
 
 
 def _power_below(value: int) -> int:
