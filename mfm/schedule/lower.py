@@ -103,6 +103,7 @@ class Lowering:
         self.fused: set[str] = set()
         self.inputs: list[TensorSlot] = []
         self.parts: dict[str, list[_Weights]] = {}
+        self.columns: dict[str, Int] = {}
         self.held = {name for op in self.graph.ops if isinstance(op, QAttention) for name in _operands(op)}
 
     def run(self) -> Lowered:
@@ -134,9 +135,10 @@ class Lowering:
     def _groups(self, rows: int) -> int:
         return -(-self._blocks(rows) // self.group)
 
-    def _fresh(self, name: str, starts: tuple[int, ...] = (0,)) -> Grid:
+    def _fresh(self, name: str, starts: tuple[int, ...] = (0,), width: int = 0) -> Grid:
+        """Panels for a tensor, of `width` words a row-block if given."""
         rows, cols = self.shapes[name]
-        blocks, words = self._blocks(rows), self._words(cols)
+        blocks, words = self._blocks(rows), width or self._words(cols)
         home = Home(self.memory, blocks * words * self.manifest.word_bytes)
         grid = make_grid(name, self.manifest, blocks, words, self.group, home, starts)
         self.grids[name] = grid
@@ -346,7 +348,7 @@ class Lowering:
         n, k = op.weight.shape
         tiles = self._words(n) * self.dot // self.tile
         padded = np.zeros((tiles * self.tile, source.words * self.dot), dtype=np.int64)
-        padded[:n, :k] = op.weight
+        padded[:n, self.columns.get(op.a, np.arange(k))] = op.weight
         single = len(source.starts) > 1
         ends = (*source.starts[1:], source.words)
         parts = []
@@ -401,15 +403,12 @@ class Lowering:
     # Attention
 
     def _attention(self, op: QAttention) -> None:
-        width = self._words(self.shapes[op.heads[0].v][1])
-        if width * self.dot != self.shapes[op.heads[0].v][1] and len(op.heads) > 1:
-            raise InputError(
-                f"head dimension {self.shapes[op.heads[0].v][1]} is not a multiple of {self.align}",
-                op.out,
-                "quantize with head_multiple set to it",
-            )
-        starts = tuple(h * width for h in range(len(op.heads))) if self.choices.context_home else (0,)
-        out = self._fresh(op.out, starts)
+        logical, count = self.shapes[op.heads[0].v][1], len(op.heads)
+        width = self._words(logical)
+        starts = tuple(h * width for h in range(count)) if self.choices.context_home else (0,)
+        out = self._fresh(op.out, starts, count * width)
+        self.columns[op.out] = np.concatenate([h * width * self.dot + np.arange(logical) for h in range(count)])
+        self._check_padding(op)
         batch = max(1, min(out.groups, self.manifest.parameters["ROW_SCALES"] // self.group))
         room = self.manifest.parameters["ROW_SCALES"] // (batch * self.group)
         waiting: list[_Scored] = []
@@ -424,6 +423,18 @@ class Lowering:
             self._mix(op, out, width, item)
         if self.choices.context_home:
             self._reread(op.out, out)
+
+    def _check_padding(self, op: QAttention) -> None:
+        """Padding between heads is skipped by zero weights, so only GEMMs may read the result where there is any."""
+        dense = (np.diff(self.columns[op.out]) == 1).all()
+        readers = [later for later in self.graph.ops if op.out in _operands(later)]
+        if not dense and (op.out == self.graph.output or not all(isinstance(later, QGemm) for later in readers)):
+            raise InputError(
+                f"heads of {self.shapes[op.heads[0].v][1]} columns need padding to {self.align}, which only a linear "
+                "layer can skip",
+                op.out,
+                "add an output projection",
+            )
 
     def _reread(self, name: str, written: Grid) -> None:
         """Readers of the tensor load whole row-blocks from the memory the head results were stored to."""
