@@ -43,16 +43,13 @@ def exp2_table() -> str:
 
 def isa_page() -> str:
     """docs/isa.md: the header, every instruction, its flags and operands."""
-    return f"# Instruction set, version {isa.VERSION}\n\n{_NOTE.format(source='hwlib/isa.py')}\n" + _isa_intro()
-
-
-def _isa_intro() -> str:
     engines = ", ".join(f"{engine.value} {engine.name.lower()}" for engine in isa.Engine)
     spaces = ", ".join(f"{space.value} {space.name.lower()}" for space in isa.Space)
     faults = "\n".join(f"| {fault.value} | {fault.name.lower()} |" for fault in isa.Fault)
     return (
-        f"An instruction is {isa.INSTRUCTION_BYTES} bytes, little endian; bits {isa.HEADER_BITS - 1}..0 are the header.\n"
-        f"Engines: {engines}. Local spaces: {spaces}.\n\n## Header\n\n"
+        f"# Instruction set, version {isa.VERSION}\n\n{_NOTE.format(source='hwlib/isa.py')}\n"
+        f"An instruction is {isa.INSTRUCTION_BYTES} bytes, little endian; "
+        f"bits {isa.HEADER_BITS - 1}..0 are the header.\nEngines: {engines}. Local spaces: {spaces}.\n\n## Header\n\n"
         + isa.markdown_table().replace("### ", "## ")
         + f"\n## Faults\n\n| code | meaning |\n| --- | --- |\n{faults}\n"
     )
@@ -61,7 +58,9 @@ def _isa_intro() -> str:
 def numerics_page() -> str:
     """docs/numerics.md: every golden function with its signature, definition and stated error."""
     parts = ["# Numerics\n", _NOTE.format(source="the docstrings of hwlib/numerics/")]
-    parts.append("Integers only; arrays are int64 holding values of the stated width. Errors are measured by the tests.\n")
+    parts.append(
+        "Integers only; arrays are int64 holding values of the stated width. Errors are measured by the tests.\n"
+    )
     for name in numerics.__all__:
         item = getattr(numerics, name)
         if inspect.isfunction(item):
@@ -77,7 +76,8 @@ def _function(name: str, function: Callable[..., object]) -> str:
 def contracts_page() -> str:
     """docs/contracts.md: every block's parameters, interfaces and promised behaviour."""
     rows = "\n".join(f"| [{name}](#{name}) | {contracts.load(name).summary} |" for name in contracts.names())
-    head = f"# Contracts\n\n{_NOTE.format(source='hwlib/contracts/*.yaml')}\n| block | what it is |\n| --- | --- |\n{rows}\n"
+    note = _NOTE.format(source="hwlib/contracts/*.yaml")
+    head = f"# Contracts\n\n{note}\n| block | what it is |\n| --- | --- |\n{rows}\n"
     return "\n".join([head, *(_contract(contracts.load(name)) for name in contracts.names())])
 
 
@@ -110,7 +110,7 @@ def _cell(text: str) -> str:
 def registers_page() -> str:
     """docs/registers.md: the AXI4-Lite map of `control` and its counters, numbered as its contract's events are."""
     control = contracts.load("control")
-    counted = [name for name in next(i for i in control.interfaces if i.name == "event").fields]
+    counted = list(next(i for i in control.interfaces if i.name == "event").fields)
     rows = "\n".join(_counter_row(number, name) for number, name in enumerate(["cycles", *counted[1:]]))
     return (
         f"# Registers and counters\n\n{_NOTE.format(source='hwlib/contracts/control.yaml')}\n"
@@ -163,7 +163,9 @@ def stale(files: Mapping[str, str], root: Path = ROOT) -> list[str]:
 def write(files: Mapping[str, str], root: Path = ROOT) -> list[str]:
     """Write what is stale under `root`, which must be a checkout; returns the paths written."""
     if not (root / "docs").is_dir():
-        raise InputError("this is not a source checkout", str(root), "run `rtloom generate` in a clone of the repository")
+        raise InputError(
+            "this is not a source checkout", str(root), "run `rtloom generate` in a clone of the repository"
+        )
     changed = stale(files, root)
     for name in changed:
         (root / name).write_text(files[name])

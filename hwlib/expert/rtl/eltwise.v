@@ -1,5 +1,5 @@
 // eltwise: T lanes of y = sat8(floor((a*Ma + b*Mb + bias + 2^(shift-1)) / 2^shift)).
-// Latency 3 cycles, one beat a cycle. x and y are valid/ready streams; the whole pipeline holds while the
+// Latency 2 cycles, one beat a cycle. x and y are valid/ready streams; the whole pipeline holds while the
 // beat at its end is refused. Rounding follows floor((floor(s / 2^(shift-1)) + 1) / 2), so that the
 // shifter comes before the increment and only nine bits of it are kept.
 module eltwise #(
@@ -18,26 +18,22 @@ module eltwise #(
     output wire [8*T-1:0] y_data
 );
     wire        step = y_ready || !y_valid;
-    reg  [2:0]  valid;
-    reg  [39:0] bias;
-    reg  [5:0]  shift_product, shift_sum;
+    reg  [1:0]  valid;
+    reg  [5:0]  shift;
     wire        unused = &{1'b0, x_first[23:22], x_second[63:16]};
 
     assign x_ready = step;
-    assign y_valid = valid[2];
+    assign y_valid = valid[1];
 
     always @(posedge clk)
         if (!rst_n)
-            valid <= 3'b0;
+            valid <= 2'b0;
         else if (step)
-            valid <= {valid[1:0], x_valid};
+            valid <= {valid[0], x_valid};
 
     always @(posedge clk)
-        if (step) begin
-            bias          <= x_first[63:24];
-            shift_product <= x_first[21:16] - 6'd1;
-            shift_sum     <= shift_product;
-        end
+        if (step)
+            shift <= x_first[21:16] - 6'd1;
 
     genvar r;
     generate
@@ -49,8 +45,8 @@ module eltwise #(
                 .b(x_b[8*r +: 8]),
                 .mult_a(x_first[15:0]),
                 .mult_b(x_second[15:0]),
-                .bias(bias),
-                .shift(shift_sum),
+                .bias(x_first[63:24]),
+                .shift(shift),
                 .y(y_data[8*r +: 8])
             );
         end

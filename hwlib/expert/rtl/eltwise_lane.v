@@ -1,6 +1,6 @@
-// eltwise_lane: one lane of eltwise: two products, their sum with the bias, shift and saturation.
-// Latency 3 cycles; every register advances with `step`. `bias` belongs to the beat one stage in,
-// `shift` (already less one) to the beat two stages in.
+// eltwise_lane: one lane of eltwise: the sum of two products, the bias, shift and saturation.
+// Latency 2 cycles; every register advances with `step`. `shift` (already less one) belongs to the beat
+// one stage in.
 module eltwise_lane (
     input  wire        clk,
     input  wire        step,
@@ -12,15 +12,11 @@ module eltwise_lane (
     input  wire [5:0]  shift,
     output wire [7:0]  y
 );
-    reg  signed [23:0] product_a, product_b;
     reg  signed [40:0] sum;
 
     always @(posedge clk)
-        if (step) begin
-            product_a <= $signed(a) * $signed(mult_a);
-            product_b <= $signed(b) * $signed(mult_b);
-            sum       <= {{17{product_a[23]}}, product_a} + {{17{product_b[23]}}, product_b} + {bias[39], bias};
-        end
+        if (step)
+            sum <= $signed(a) * $signed(mult_a) + $signed(b) * $signed(mult_b) + $signed(bias);
 
     eltwise_round u_round (.clk(clk), .step(step), .sum(sum), .shift(shift), .y(y));
 endmodule

@@ -7,8 +7,8 @@
 // An instruction exists only in `fetch`; behind it every tile carries all that it needs, so that any number
 // of instructions can be on their way and nothing starts afresh between them.
 // Latency: cmd accepted in cycle 0, requests in cycle 2, the first op beat 2 cycles after the first pair of
-// responses. From the last op beat to done: T + 9 cycles for one write a tile and no refusals (T/D writes: T/D - 1
-// more; D > 8: one more).
+// responses. From the last op beat to done, if nothing is refused: T + 8 cycles (D < T: T/D - 1 more for the
+// further writes; D > 8: 1 more), with ACT T*T/ACT_LANES + 9.
 // Throughput: an op beat every cycle, also from tile to tile and from instruction to instruction, while both
 // operands answer within 4 cycles, tiles have at least T beats (T*T/ACT_LANES with ACT) and o is not refused.
 // Handshake: the queues have room for every response that was asked for.
@@ -57,7 +57,7 @@ module matrix_unit #(
 );
     localparam PREFETCH = 8;                  // operand words asked for and not yet read by the array
     localparam REQUESTS = 3;                  // one operand stays a word ahead after a bank conflict, and steps still come
-    localparam TILES    = 4;                  // tiles fetched whose columns have not begun
+    localparam TILES    = (T < 4) ? 8 : 4;    // tiles fetched whose columns have not begun
     localparam WRITES   = (T < 4) ? 8 : 4;    // tiles whose columns have begun and that are not written
     localparam PARAM_W  = $clog2(PARAMS);
     localparam SCALE_W  = $clog2(ROW_SCALES);

@@ -63,8 +63,8 @@ module norm #(
 
     wire [2:0] pick;
     wire [7:0] constant;
-    wire [2:0] operand;
-    wire [2:0] base;
+    wire [4:0] operand;
+    wire [3:0] base;
     wire       write, normalise, capture, load_root, load_scale, root_step, root_mode;
 
     norm_program u_program (

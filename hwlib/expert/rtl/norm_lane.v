@@ -1,5 +1,5 @@
 // norm_lane: one row of norm, under the control of norm_program.
-// Three stages gather and scale: byte register; two nibble products; accumulate. Four more finish a pass-1
+// Three stages gather and scale: byte, product, accumulate. Four more finish a pass-1
 // column: shift and saturate to the normalised z (int16), multiply by gamma, add beta, round.
 //
 //   acc  Q and S in pass 0 (Q + 2^27*sum), V, its normalised and shifted-out radicand, the divisor, then C
@@ -16,8 +16,8 @@ module norm_lane (
     input  wire [12:0] cols,
     input  wire [2:0]  pick,
     input  wire [7:0]  constant,
-    input  wire [2:0]  operand,
-    input  wire [2:0]  base,
+    input  wire [4:0]  operand,
+    input  wire [3:0]  base,
     input  wire        write,
     input  wire        normalise,
     input  wire        capture,
@@ -37,8 +37,6 @@ module norm_lane (
     reg  [20:0] sum;
     reg  [4:0]  fit;
     reg  [7:0]  narrow;
-    reg  [28:0] wide;
-    reg  [47:0] addend;
 
     // Stage 0: the byte.
     always @(posedge clk)
@@ -54,37 +52,23 @@ module norm_lane (
                 default: narrow <= {1'b0, row[6:0]};
             endcase
 
-    // Stage 1: the product, as the products of the two nibbles.
-    reg  signed [32:0] low, high;
+    // Stage 1: the product.
+    reg  signed [36:0] product;
 
-    always @*
-        case (operand)
-            3'd0:    wide = {1'b1, !narrow[7], {19{narrow[7]}}, narrow};
-            3'd2:    wide = {{8{sum[20]}}, sum};
-            3'd3:    wide = {16'b0, cols};
-            3'd4:    wide = 29'd32 << fit;
-            default: wide = {1'b0, row[27:0]};
-        endcase
+    wire [28:0] wide = ({29{operand[0]}} & {1'b1, !narrow[7], {19{narrow[7]}}, narrow}) |
+                       ({29{operand[1]}} & {1'b0, row[27:0]}) |
+                       ({29{operand[2]}} & {{8{sum[20]}}, sum}) |
+                       ({29{operand[3]}} & {16'b0, cols}) |
+                       ({29{operand[4]}} & (29'd32 << fit));
 
     always @(posedge clk)
-        if (step) begin
-            low  <= $signed(wide) * $signed({1'b0, narrow[3:0]});
-            high <= $signed(wide) * $signed(narrow[7:4]);
-        end
+        if (step)
+            product <= $signed(wide) * $signed(narrow);
 
     // Stage 2: accumulate. The upper byte holds only a part of S, which no shifted base needs.
-    always @* begin
-        addend[47:40] = (base == 3'd0) ? 8'b0 : acc[47:40];
-        case (base)
-            3'd0:    addend[39:0] = 40'b0;
-            3'd2:    addend[39:0] = {acc[32:0], 7'b0};
-            3'd3:    addend[39:0] = {acc[37:0], 2'b0};
-            3'd4:    addend[39:0] = {24'b0, row[15:0]};
-            default: addend[39:0] = acc[39:0];
-        endcase
-    end
-
-    wire [47:0] total = addend + {{15{low[32]}}, low} + {{11{high[32]}}, high, 4'b0};
+    wire [39:0] addend = ({40{base[0]}} & acc[39:0]) | ({40{base[1]}} & {acc[32:0], 7'b0}) |
+                         ({40{base[2]}} & {acc[37:0], 2'b0}) | ({40{base[3]}} & {24'b0, row[15:0]});
+    wire [47:0] total = {{8{|base}} & acc[47:40], addend} + {{11{product[36]}}, product};
     wire        keep  = normalise && acc[39:38] != 2'b0;
 
     always @(posedge clk)
@@ -119,9 +103,8 @@ module norm_lane (
     // Stages 3 to 6: z, gamma, beta, rounding. z is shifted as a one's-complement magnitude.
     reg  [31:0]        scaled; // the product's bits 37 to 6, as it is shifted by fit + 6
     reg  signed [15:0] z;
-    reg  signed [23:0] product_low;
-    reg  signed [23:0] product_high;
-    reg  signed [40:0] biased;
+    reg  signed [31:0] weighted;
+    reg         [40:0] biased;
 
     wire [30:0] by0  = scaled[30:0] ^ {31{scaled[31]}};
     wire [29:0] by16 = fit[4] ? {15'b0, by0[30:16]} : by0[29:0];
@@ -134,12 +117,10 @@ module norm_lane (
 
     always @(posedge clk)
         if (step) begin
-            scaled       <= total[37:6];
-            z            <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
-            product_low  <= z * $signed({1'b0, mult[7:0]});
-            product_high <= z * $signed(mult[15:8]);
-            biased       <= {{17{product_low[23]}}, product_low} + {{9{product_high[23]}}, product_high, 8'b0} +
-                            {bias[39], bias};
+            scaled   <= total[37:6];
+            z        <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
+            weighted <= z * $signed(mult);
+            biased   <= {{9{weighted[31]}}, weighted} + {bias[39], bias};
         end
 
     wire unused = &{1'b0, difference[18:17]};

@@ -15,8 +15,8 @@ module norm_program (
     output reg         streaming,  // columns are welcome
     output reg  [2:0]  pick,       // byte: 0 x, 1 constant, 2..4 chunk of ~S, 5..7 chunk of r (high, middle, low)
     output reg  [7:0]  constant,
-    output reg  [2:0]  operand,    // wide side: 0 x - 2^27, 1 row, 2 sum, 3 cols, 4 half
-    output reg  [2:0]  base,       // added to the product: 0 zero, 1 acc, 2 acc << 7, 3 acc << 2, 4 root
+    output reg  [4:0]  operand,    // wide side, one-hot: x - 2^27, row, sum, cols, half
+    output reg  [3:0]  base,       // added to the product, one-hot or zero: acc, acc << 7, acc << 2, root
     output reg         write,      // the sum becomes acc
     output reg         normalise,  // write only while acc's top two bits are zero, counting
     output reg         capture,    // sum and row take S and Q from acc
@@ -27,15 +27,16 @@ module norm_program (
 );
     localparam X = 3'd0, CONSTANT = 3'd1, S_HIGH = 3'd2, S_MID = 3'd3, S_LOW = 3'd4,
                R_HIGH = 3'd5, R_MID = 3'd6, R_LOW = 3'd7;
-    localparam SELF = 3'd0, ROW = 3'd1, SUM = 3'd2, COLS = 3'd3, HALF = 3'd4;
-    localparam ZERO = 3'd0, ACC = 3'd1, UP7 = 3'd2, UP2 = 3'd3, ROOT = 3'd4;
+    localparam SELF = 5'd1, ROW = 5'd2, SUM = 5'd4, COLS = 5'd8, HALF = 5'd16;
+    localparam ZERO = 4'd0, ACC = 4'd1, UP7 = 4'd2, UP2 = 4'd4, ROOT = 4'd8;
 
     // Slots of the program. A result is in acc two slots after its micro-operation.
     localparam CAPTURE = 7'd1, VARIANCE = 7'd4, NORMALISE = 7'd10, SQUARE_ROOT = 7'd29,
                DIVISOR = 7'd45, DIVIDE = 7'd46, SETTLE = 7'd62, SCALE = 7'd64, END = 7'd70;
 
     reg  [6:0] slot;
-    reg  [2:0] operand_next, base_next, base1;
+    reg  [4:0] operand_next;
+    reg  [3:0] base_next, base1;
     wire       gather = streaming && take && !pass;
     wire       normalise_next = slot >= NORMALISE && slot < SQUARE_ROOT;
     wire       square_root_next = slot >= SQUARE_ROOT && slot < DIVISOR;

@@ -1,0 +1,92 @@
+"""The `rtloom` command. Each module here holds one group of commands; this one registers them and owns the exit status.
+
+0 done, 1 judged and failed, 2 could not be done: one line on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from agents.cli import campaigns, comparing, demonstration, generating, models, reviewing, verifying
+from hwlib.errors import InputError
+
+app = typer.Typer(
+    name="rtloom",
+    help="Agents that design transformer accelerators in Verilog, and the software that runs models on them.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("doctor", verifying.doctor),
+    ("run", campaigns.run),
+    ("resume", campaigns.resume),
+    ("status", campaigns.status),
+    ("list", campaigns.list_),
+    ("stop", campaigns.stop),
+    ("review", reviewing.review),
+    ("diff", reviewing.diff),
+    ("compare", comparing.compare),
+    ("verify", verifying.verify),
+    ("synth", verifying.synth),
+    ("generate", generating.generate),
+    ("demo", demonstration.demo),
+)
+for _name, _function in COMMANDS:
+    app.command(_name)(_function)
+app.add_typer(models.app, name="mfm")
+
+
+def main() -> None:
+    """Entry point of the `rtloom` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit status."""
+    try:
+        return int(app(list(arguments), prog_name="rtloom", standalone_mode=False) or 0)
+    except InputError as error:
+        return _refuse(str(error))
+    except TyperException as error:
+        return _refuse_usage(error)
+    except (KeyboardInterrupt, Abort):
+        return _refuse("interrupted; nothing was left half done, run the command again")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
+    except Exception as error:
+        return _refuse_unexpected(error)
+
+
+def _refuse(message: str) -> int:
+    print("rtloom: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _refuse_usage(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "rtloom"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return 0
+    return _refuse(f"{error.format_message().rstrip('.')}; see `{path} --help`")
+
+
+def _refuse_unexpected(error: Exception) -> int:
+    """A fault of rtloom itself: one line, and the traceback in a file for a report."""
+    with tempfile.NamedTemporaryFile("w", prefix="rtloom-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return _refuse(f"a fault in rtloom ({type(error).__name__}: {error}); the traceback is in {file.name}")

@@ -1,0 +1,185 @@
+"""Measures a design's timing constants by running microprograms on its RTL.
+
+Every figure is a period: the cycles that `REPEATS` more copies of a body add to a run. Bodies of independent
+instructions give what an instruction occupies, chains of dependent ones its latency to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwlib import isa
+from hwlib.design import Design, Manifest
+from hwlib.errors import InputError
+from mfm.program.builder import ProgramBuilder
+from mfm.run.timing import BURST_BEATS, Timing
+from verification.system.simulation import MemoryModel, Simulation, open_simulation
+
+REPEATS = 8
+PROGRAM_ADDR = 1 << 20
+LATENCIES = (10, 50)
+Body = Callable[[ProgramBuilder, int], None]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The constants found, by name, for `design.yaml`'s `timing`, and the latencies they were measured at."""
+
+    timing: dict[str, float]
+    latencies: tuple[int, ...] = LATENCIES
+
+
+class _Bench:
+    """Microprograms of one design. Addresses stay within the smallest legal scratchpad's proportions."""
+
+    def __init__(self, simulation: Simulation, manifest: Manifest) -> None:
+        self.simulation, self.manifest = simulation, manifest
+        self.words = manifest.parameters["WORDS"]
+        self.half = self.words // 2
+        self.k = max(manifest.tile, min(64, self.words // 8))
+
+    def period(self, body: Body) -> float:
+        """Cycles a copy of `body` adds once the machine is in its stride."""
+        return (self._cycles(body, 2 * REPEATS) - self._cycles(body, REPEATS)) / REPEATS
+
+    def _cycles(self, body: Body, copies: int) -> int:
+        builder = ProgramBuilder(self.manifest)
+        for copy in range(copies):
+            body(builder, copy)
+        code = b"".join(isa.encode(i).to_bytes(isa.INSTRUCTION_BYTES, "little") for i in builder.finish())
+        self.simulation.write(PROGRAM_ADDR, code)
+        result = self.simulation.run(PROGRAM_ADDR, 10_000_000)
+        if result.status != "done":
+            raise InputError(f"a microprogram ended with {result.status}", self.manifest.name, "verify the design first")
+        return result.counters["cycles"]
+
+    def gemm(self, chain: bool = False, flags: tuple[str, ...] = (), k: int = 0, tiles: int = 1) -> Body:
+        """A GEMM of one row-block and `tiles` column tiles; `chain` makes it read what the one before wrote."""
+        k = k or self.k
+        out = 0 if chain else self.half
+
+        def body(builder: ProgramBuilder, copy: int) -> None:
+            strides = {"a_stride": k, "b_stride": 0, "o_stride": k}
+            fixed = {"m_tiles": 1, "n_tiles": tiles, "k_words": k, "p_addr": 0, "r_addr": 0, "act_table": 0, "gain": 0}
+            builder.emit("GEMM", {"a_addr": 0, "b_addr": k, "o_addr": out} | strides | fixed, flags)
+
+        return body
+
+    def vector(self, op: str, blocks: int, cols: int, chain: bool = False) -> Body:
+        """A vector instruction; `chain` makes it work in place."""
+        words = -(-cols // self.manifest.dot)
+
+        def body(builder: ProgramBuilder, copy: int) -> None:
+            operands = {f"{name}_stride": words for name in "abo"} | {"frac": 3, "p_addr": 0, "r_addr": 0}
+            operands |= {"a_addr": 0, "b_addr": 0, "o_addr": 0 if chain else self.half}
+            builder.emit(op, operands | {"row_blocks": blocks, "cols": cols})
+
+        return body
+
+    def transfer(self, op: str, rows: int, row_words: int, local: int = 0) -> Body:
+        """A LOAD or STORE between scratchpad word `local` and memory, rows apart by a burst."""
+
+        def body(builder: ProgramBuilder, copy: int) -> None:
+            pitch = 2 * row_words * self.manifest.word_bytes
+            operands = {"dram_addr": 0, "local_addr": local, "rows": rows, "row_words": row_words}
+            builder.emit(op, operands | {"dram_stride": pitch, "local_stride": row_words, "space": 0})
+
+        return body
+
+
+def _both(first: Body, second: Body) -> Body:
+    def body(builder: ProgramBuilder, copy: int) -> None:
+        first(builder, copy)
+        second(builder, copy)
+
+    return body
+
+
+def calibrate(design: Design) -> Calibration:
+    """Measure every constant of `Timing` on `design`. Raises InputError if it does not build or run."""
+    with open_simulation(design, MemoryModel(latency=LATENCIES[0])) as simulation:
+        bench = _Bench(simulation, design.manifest)
+        found = _matrix(bench)
+        found |= _vector(bench, found)
+        for kind in ("load", "store"):
+            found |= _transfer(bench, kind, found)
+    return Calibration({name: round(value, 3) for name, value in found.items()})
+
+
+def _matrix(bench: _Bench) -> dict[str, float]:
+    p, k, default = bench.manifest.parameters, bench.k, Timing()
+    decode = bench.period(bench.gemm(flags=("HOLD",), k=1))
+    short, long = bench.period(bench.gemm(k=k)), bench.period(bench.gemm(k=2 * k))
+    beat = (long - short) / k
+    tiles = bench.period(bench.gemm(tiles=4))
+    tile = max(0.0, (tiles - short) / 3 - k * beat)
+    chain = bench.period(bench.gemm(chain=True))
+    acted = bench.period(bench.gemm(chain=True, flags=("ACT",)))
+    latency = chain - k * beat - tile - p["T"] - default.matrix_start - default.retire
+    act = acted - chain - (p["T"] * p["T"] / p["ACT_LANES"] - p["T"])
+    return {
+        "fetch": max(0.0, decode - isa.INSTRUCTION_BYTES / p["AXI_BYTES"]),
+        "matrix_beat": beat,
+        "matrix_tile": tile,
+        "matrix_gap": max(0.0, short - k * beat - tile),
+        "matrix_done": latency,
+        "matrix_act": act,
+    }
+
+
+def _vector(bench: _Bench, found: dict[str, float]) -> dict[str, float]:
+    default = Timing()
+    result: dict[str, float] = {}
+    most = min(64, bench.half // 2 * bench.manifest.dot, bench.manifest.parameters["VECTOR_PARAMS"])
+    for op in ("SOFTMAX", "LAYERNORM", "ADD"):
+        shapes = [(1, most // 2), (2, most // 2), (1, most), (2, most)]
+        times = [bench.period(bench.vector(op, blocks, cols)) for blocks, cols in shapes]
+        terms = np.array([[1, blocks, blocks * cols] for blocks, cols in shapes], dtype=float)
+        fixed, block, column = (float(v) for v in np.linalg.lstsq(terms, np.array(times), rcond=None)[0])
+        result |= {f"{op.lower()}_block": block, f"{op.lower()}_column": column, f"{op.lower()}_word": 0.0}
+        if op == "ADD":
+            chain = bench.period(bench.vector(op, 1, most, chain=True))
+            result["vector_start"] = default.vector_start
+            result["vector_done"] = chain - default.retire - default.vector_start - block - column * most
+    return result
+
+
+def _transfer(bench: _Bench, kind: str, found: dict[str, float]) -> dict[str, float]:
+    op, m = kind.upper(), bench.manifest
+    beats_word = m.word_bytes / m.parameters["AXI_BYTES"]
+    words = min(bench.half // 4, max(1, int(2 * BURST_BEATS / beats_word)))
+    periods, chains = [], []
+    for latency in LATENCIES:
+        bench.simulation.set_memory(MemoryModel(latency=latency))
+        periods.append(bench.period(bench.transfer(op, 1, words)))
+        chains.append(bench.period(_chain(bench, op, words)) - _gemm_latency(bench, found))
+    slope = (periods[1] - periods[0]) / (LATENCIES[1] - LATENCIES[0])
+    rows = bench.period(bench.transfer(op, 4, words)) - bench.period(bench.transfer(op, 1, words))
+    beats = words * beats_word
+    start = getattr(Timing(), f"{kind}_start")
+    full = chains[0] - LATENCIES[0] - beats - start - Timing().retire
+    return {
+        f"{kind}_gap": periods[0] - beats - slope * LATENCIES[0],
+        f"{kind}_exposed": slope,
+        f"{kind}_row": rows / 3 - beats,
+        f"{kind}_burst": 0.0,
+        f"{kind}_start": start,
+        f"{kind}_done": full,
+    }
+
+
+def _chain(bench: _Bench, op: str, words: int) -> Body:
+    """A transfer and a GEMM, each waiting for the other: through the operand (LOAD) or the result (STORE)."""
+    k = bench.manifest.tile
+    local = 0 if op == "LOAD" else bench.half
+    return _both(bench.transfer(op, 1, words, local), bench.gemm(k=k))
+
+
+def _gemm_latency(bench: _Bench, found: dict[str, float]) -> float:
+    """Issue to dependents' issue of the GEMM in `_chain`."""
+    t, tile = Timing(), bench.manifest.tile
+    work = tile * found["matrix_beat"] + found["matrix_tile"]
+    return t.matrix_start + work + tile + found["matrix_done"] + t.retire

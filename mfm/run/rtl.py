@@ -1,0 +1,85 @@
+"""Runs a Program on a design's RTL, the whole design in Verilator behind a memory model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib.design import Design
+from hwlib.errors import InputError
+from mfm.program.program import Program
+from mfm.run.cycles import run_cycles
+from verification.system.simulation import MemoryModel, Simulation, open_simulation
+
+Int = NDArray[np.int64]
+
+PATIENCE = 20
+"""A run may take this many times the modelled cycles before it counts as hung."""
+
+
+@dataclass(frozen=True)
+class RtlRun:
+    """One run: int8 outputs [rows, cols] by name, the counters of the control block, and how it ended.
+
+    status: "done", or what went wrong; outputs are empty then.
+    """
+
+    outputs: dict[str, Int]
+    counters: dict[str, int]
+    status: str
+
+    @property
+    def cycles(self) -> int:
+        return self.counters["cycles"]
+
+
+class RtlRunner:
+    """A simulated design with a program in its memory."""
+
+    def __init__(self, simulation: Simulation, program: Program, max_cycles: int) -> None:
+        self._simulation, self._program, self._max_cycles = simulation, program, max_cycles
+        for segment in program.image:
+            simulation.write(segment.addr, segment.data)
+
+    def run(self, inputs: Mapping[str, Int]) -> RtlRun:
+        """Run once on int8 `inputs`."""
+        program, simulation = self._program, self._simulation
+        for slot in program.inputs:
+            simulation.write(slot.addr, slot.pack(inputs[slot.name], program.target))
+        for slot in program.outputs:
+            simulation.write(slot.addr, b"\xa5" * slot.nbytes(program.target))
+        result = simulation.run(program.program_addr, self._max_cycles)
+        problem = result.violation or ("" if result.status == "done" else f"{result.status} (fault {result.fault}, pc {result.pc})")
+        if problem:
+            simulation.reset()
+            return RtlRun({}, result.counters, problem)
+        outputs = {
+            slot.name: slot.decode(simulation.read(slot.addr, slot.nbytes(program.target)), program.target)
+            for slot in program.outputs
+        }
+        return RtlRun(outputs, result.counters, "done")
+
+
+@contextmanager
+def open_runner(program: Program, design: Design, memory: MemoryModel | None = None) -> Iterator[RtlRunner]:
+    """`program` loaded on `design`. Raises InputError if it was compiled for another shape or the design does not build."""
+    program.check(design.manifest)
+    model = memory or MemoryModel()
+    modelled = run_cycles(program, design.manifest, model.latency).cycles
+    limit = int(PATIENCE * modelled / (1 - model.stall) ** 2) + 100_000
+    with open_simulation(design, model) as simulation:
+        yield RtlRunner(simulation, program, limit)
+
+
+def run_rtl(
+    program: Program, design: Design, batch: Sequence[Mapping[str, Int]], memory: MemoryModel | None = None
+) -> list[RtlRun]:
+    """`program` on every input of `batch`, one after the other. Raises InputError for an empty batch."""
+    if not batch:
+        raise InputError("no inputs to run", program.name, "give at least one")
+    with open_runner(program, design, memory) as runner:
+        return [runner.run(inputs) for inputs in batch]

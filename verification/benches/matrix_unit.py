@@ -1,0 +1,354 @@
+"""Bench of `matrix_unit`: random GEMM instructions on one memory image against the golden arithmetic."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib import isa
+from hwlib.numerics import RequantParams, accumulate, apply_table, encode_param, requantize
+from verification.benches.scenario import Beat, Drive, Memory, Mismatch, Observed, Scenario
+
+Int = NDArray[np.int64]
+
+WORDS = 2048
+OPERAND_WORDS = 256
+"""Words below are operands and never written; outputs lie above, no two instructions' in the same words."""
+TABLE_ENTRIES = 256
+IDLE_CYCLES = 8
+"""Between back-to-back instructions, by the contract."""
+FLAGS = ("ACT", "TRANSPOSE", "ROWSCALE")
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How a scenario differs: instruction shapes, values, and how the surroundings behave."""
+
+    name: str
+    tiles: int = 3
+    k_low: int = 1
+    k_high: int = 6
+    flags: tuple[str, ...] = FLAGS
+    held: float = 0.2
+    corners: bool = False
+    gap: float = 0.2
+    stall: float = 0.2
+    latency: tuple[int, int] = (1, 4)
+    reset: bool = False
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What the unit's memories hold: operand words [n, T, D], parameters, tables [tables, 256], row scales [n, T]."""
+
+    operands: Int
+    params: Sequence[RequantParams]
+    tables: Int
+    scale_mult: Int
+    scale_shift: Int
+
+
+@dataclass
+class _Golden:
+    """The bytes that must be written, by (word, byte), and for each instruction the words it writes."""
+
+    written: dict[tuple[int, int], int] = field(default_factory=dict)
+    words: list[set[int]] = field(default_factory=list)
+    beats: int = 0
+
+
+def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
+    """Full rate, small instructions back to back, everything mixed, corner values, slow surroundings, and a reset."""
+    tile = point["T"]
+    plain = max(tile, 2)
+    styles = (
+        _Style("full-rate", k_low=plain, k_high=plain + 3, flags=("TRANSPOSE", "ROWSCALE"), held=0, gap=0, stall=0,
+               latency=(4, 4)),
+        _Style("back-to-back", tiles=1, k_low=plain, k_high=plain + 1, flags=("TRANSPOSE", "ROWSCALE"), held=0.2, gap=0,
+               stall=0, latency=(1, 1)),
+        _Style("mixed"),
+        _Style("corners", corners=True, k_high=3),
+        _Style("slow", gap=0.5, stall=0.6, latency=(1, 12)),
+        _Style("reset", reset=True),
+    )  # fmt: skip
+    share = -(-transactions // len(styles))
+    return [_scenario(style, point, share, seed * len(styles) + index) for index, style in enumerate(styles)]
+
+
+def _scenario(style: _Style, point: Mapping[str, int], share: int, seed: int) -> Scenario:
+    rng = random.Random(seed)
+    contents = _contents(np.random.default_rng(seed), style, point)
+    program = _program(rng, style, point, share)
+    golden = _run(program, contents, point)
+    size = point["T"] * point["D"]
+    noise = [rng.getrandbits(8 * size) for _ in range(WORDS - OPERAND_WORDS)]
+    image = dict(enumerate([_word(w) for w in contents.operands] + noise))
+    drives = _loads(contents, point)
+    ready = tuple((d.interface, len(d.beats)) for d in drives)
+    commands = Drive("cmd", [Beat({"instr": isa.encode(i)}, after=ready) for i in program], style.gap)
+    memory = Memory(
+        name="scratchpad", words=WORDS, word_bytes=size, image=image, reads=(("a_req", "a_rsp"), ("b_req", "b_rsp")),
+        writes=("o",), latency=style.latency, stall=style.stall,
+    )  # fmt: skip
+
+    def judge(seen: Observed) -> list[Mismatch]:
+        wrong = _compare_memory(seen, image, golden, program) + _compare_done(seen, golden, program)
+        wrong += _compare_perf(seen, golden)
+        return wrong or (_compare_rate(seen, golden, program, point) if style.stall == 0 else [])
+
+    writes = len(set().union(*golden.words))
+    return Scenario(
+        name=style.name,
+        agents=(*drives, commands, memory),
+        until={"done": len(program)},
+        judge=judge,
+        transactions=writes + len(program),
+        max_cycles=2000 + sum(len(d.beats) for d in drives) + 20 * golden.beats + 40 * point["T"] * writes,
+        seed=seed,
+        reset_after=("o", writes // 3 + 1) if style.reset else None,
+    )
+
+
+# ---- stimulus
+
+
+def _contents(rng: np.random.Generator, style: _Style, point: Mapping[str, int]) -> _Contents:
+    tile, dot = point["T"], point["D"]
+    shape = (OPERAND_WORDS, tile, dot)
+    operands = rng.choice(np.array([-128, -1, 0, 1, 127]), shape) if style.corners else rng.integers(-128, 128, shape)
+    scales = (point["ROW_SCALES"], tile)
+    return _Contents(
+        operands,
+        [_param(rng, style.corners, dot) for _ in range(point["PARAMS"])],
+        rng.integers(-128, 128, (point["ACT_TABLES"], TABLE_ENTRIES)),
+        rng.integers(-(1 << 15) if style.corners else 1 << 14, 1 << 15, scales),
+        rng.choice(np.array([1, 2, 15, 31, 46, 47]), scales) if style.corners else rng.integers(20, 36, scales),
+    )
+
+
+def _param(rng: np.random.Generator, corners: bool, dot: int) -> RequantParams:
+    if corners:
+        mult = rng.choice(np.array([-(1 << 15), (1 << 15) - 1, -1, 0, 1]))
+        bias = rng.choice(np.array([-(1 << 39), (1 << 39) - 1, 0, 1, -1]))
+        return RequantParams(int(mult), int(bias), int(rng.choice(np.array([1, 8, 32, 39, 47]))))
+    mult = int(rng.integers(1 << 12, 1 << 15)) * int(rng.choice(np.array([-1, 1])))
+    shift = int(rng.integers(20, 25)) + dot.bit_length() // 2
+    return RequantParams(mult, int(rng.integers(-(1 << (shift + 6)), 1 << (shift + 6))), shift)
+
+
+def _program(rng: random.Random, style: _Style, point: Mapping[str, int], share: int) -> list[isa.Instruction]:
+    """Instructions whose outputs are `share` words or more, while the output space lasts."""
+    program: list[isa.Instruction] = []
+    free, wrote = OPERAND_WORDS, 0
+    while wrote < share or len(program) < 3:
+        burst = _held(rng, style, point) if rng.random() < style.held else []
+        last = _gemm(rng, style, point, free, kept=bool(burst))
+        used = _reach(last.operands, "TRANSPOSE" in last.flags, point)
+        if free + used > WORDS:
+            break
+        program += [*burst, last]
+        free += used
+        wrote += len(_output_words(last, point))
+    return program
+
+
+def _held(rng: random.Random, style: _Style, point: Mapping[str, int]) -> list[isa.Instruction]:
+    """One to three instructions that leave their sums in the array, the first of them from zero."""
+    kept = [frozenset({"HOLD"}), frozenset({"HOLD", "KEEP"}), frozenset({"HOLD", "KEEP"})]
+    return [
+        isa.Instruction("GEMM", _operands(rng, style, point, 0, 1, 1), flags) for flags in kept[: rng.randint(1, 3)]
+    ]
+
+
+def _gemm(rng: random.Random, style: _Style, point: Mapping[str, int], free: int, kept: bool) -> isa.Instruction:
+    m, n = (1, 1) if kept else (rng.randint(1, style.tiles), rng.randint(1, style.tiles))
+    flags = {name for name in style.flags if rng.random() < 0.4} | ({"KEEP"} if kept else set())
+    operands = _operands(rng, style, point, free, m, n)
+    columns, blocks = (m, n) if "TRANSPOSE" in flags else (n, m)
+    width = _width(columns, point)
+    operands["o_stride"] = 0 if blocks == 1 else width + rng.choice((0, 0, 1, 3))
+    return isa.Instruction("GEMM", operands, frozenset(flags))
+
+
+def _operands(
+    rng: random.Random, style: _Style, point: Mapping[str, int], o_addr: int, m: int, n: int
+) -> dict[str, int]:
+    """Operand blocks anywhere among the operand words, any stride, also across the end of the 16-bit space."""
+    k = rng.randint(style.k_low, style.k_high)
+    a_stride, b_stride = (rng.choice((k, 0, rng.randint(0, 40))) for _ in range(2))
+    highest = max(m * a_stride, n * b_stride) + k
+    a, b = (rng.randint(0, OPERAND_WORDS - 1 - highest) for _ in range(2))
+    if rng.random() < 0.2:
+        a, a_stride = a + (m - 1) * a_stride, (1 << 16) - a_stride if a_stride else 0
+    return {
+        "a_addr": a, "b_addr": b, "o_addr": o_addr, "m_tiles": m, "n_tiles": n, "k_words": k,
+        "a_stride": a_stride, "b_stride": b_stride, "o_stride": 0,
+        "p_addr": rng.randint(0, point["PARAMS"] - n * point["T"]), "r_addr": rng.randint(0, point["ROW_SCALES"] - m),
+        "act_table": rng.randrange(point["ACT_TABLES"]), "gain": rng.choice((0, rng.randint(0, 15))),
+    }  # fmt: skip
+
+
+def _width(columns: int, point: Mapping[str, int]) -> int:
+    """Words in an output row-block of `columns` tiles."""
+    return -(-columns * point["T"] // point["D"])
+
+
+def _reach(operands: Mapping[str, int], transposed: bool, point: Mapping[str, int]) -> int:
+    """Output words from o_addr on that an instruction may touch."""
+    columns, blocks = operands["n_tiles"], operands["m_tiles"]
+    if transposed:
+        columns, blocks = blocks, columns
+    return (blocks - 1) * operands["o_stride"] + _width(columns, point)
+
+
+def _loads(contents: _Contents, point: Mapping[str, int]) -> list[Drive]:
+    """The flows that fill the parameter memory, the tables and the row scales."""
+    size = point["T"] * point["D"]
+    params = b"".join(encode_param(p).to_bytes(8, "little") for p in contents.params)
+    tables = contents.tables.astype(np.int8).tobytes()
+    scales = [
+        sum((int(m) & 0xFFFF | int(s) << 16) << 24 * r for r, (m, s) in enumerate(zip(mults, shifts, strict=True)))
+        for mults, shifts in zip(contents.scale_mult, contents.scale_shift, strict=True)
+    ]
+    rows = [Beat({"addr": addr, "data": data}) for addr, data in enumerate(scales)]
+    return [Drive("par", _words(params, size), 0.1), Drive("tab", _words(tables, size), 0.1), Drive("rs", rows, 0.1)]
+
+
+def _words(space: bytes, size: int) -> list[Beat]:
+    padded = space + bytes(-len(space) % size)
+    return [
+        Beat({"addr": addr, "data": int.from_bytes(padded[addr * size : (addr + 1) * size], "little")})
+        for addr in range(len(padded) // size)
+    ]
+
+
+def _word(values: Int) -> int:
+    return int.from_bytes(values.astype(np.int8).tobytes(), "little")
+
+
+# ---- golden
+
+
+def _run(program: Sequence[isa.Instruction], contents: _Contents, point: Mapping[str, int]) -> _Golden:
+    golden = _Golden()
+    held = np.zeros((point["T"], point["T"]), dtype=np.int64)
+    for instruction in program:
+        o = instruction.operands
+        golden.beats += o["m_tiles"] * o["n_tiles"] * o["k_words"]
+        golden.words.append(set() if "HOLD" in instruction.flags else _output_words(instruction, point))
+        for j in range(o["n_tiles"]):
+            for i in range(o["m_tiles"]):
+                fresh = accumulate(_block(contents, o, "a", i), _block(contents, o, "b", j))
+                held = fresh + (held if "KEEP" in instruction.flags else 0)
+                if "HOLD" not in instruction.flags:
+                    values = _scale(held, instruction, contents, i, j)
+                    _store(golden, values, instruction, point, i, j)
+    return golden
+
+
+def _block(contents: _Contents, operands: Mapping[str, int], name: str, index: int) -> Int:
+    """Row-block `index` of operand `name`, [T, k_words * D]."""
+    start = operands[f"{name}_addr"] + index * operands[f"{name}_stride"]
+    words = [(start + k) % (1 << 16) % WORDS for k in range(operands["k_words"])]
+    return np.concatenate([contents.operands[w] for w in words], axis=1)
+
+
+def _scale(acc: Int, instruction: isa.Instruction, contents: _Contents, i: int, j: int) -> Int:
+    o, tile = instruction.operands, acc.shape[0]
+    if "ROWSCALE" in instruction.flags:
+        row = o["r_addr"] + i
+        shift = np.maximum(1, contents.scale_shift[row] - o["gain"])
+        y = requantize(acc, contents.scale_mult[row][:, None], np.int64(0), shift[:, None])
+    else:
+        params = [contents.params[o["p_addr"] + j * tile + c] for c in range(tile)]
+        mult, bias, shift = (np.array([getattr(p, f) for p in params]) for f in ("mult", "bias", "shift"))
+        y = requantize(acc, mult, bias, shift)
+    return apply_table(y, contents.tables[o["act_table"]]) if "ACT" in instruction.flags else y
+
+
+def _store(
+    golden: _Golden, values: Int, instruction: isa.Instruction, point: Mapping[str, int], i: int, j: int
+) -> None:
+    o, tile, dot = instruction.operands, point["T"], point["D"]
+    if "TRANSPOSE" in instruction.flags:
+        values, i, j = values.T, j, i
+    for (r, c), value in np.ndenumerate(values):
+        column = j * tile + c
+        word = o["o_addr"] + i * o["o_stride"] + column // dot
+        golden.written[word, r * dot + column % dot] = int(value) & 0xFF
+
+
+def _output_words(instruction: isa.Instruction, point: Mapping[str, int]) -> set[int]:
+    o = instruction.operands
+    columns, blocks = o["n_tiles"], o["m_tiles"]
+    if "TRANSPOSE" in instruction.flags:
+        columns, blocks = blocks, columns
+    return {o["o_addr"] + b * o["o_stride"] + w for b in range(blocks) for w in range(_width(columns, point))}
+
+
+# ---- judging
+
+
+def _compare_memory(
+    seen: Observed, image: Mapping[int, int], golden: _Golden, program: Sequence[isa.Instruction]
+) -> list[Mismatch]:
+    """The first byte that is not what was computed, or that changed and should not have."""
+    memory = seen.memories["scratchpad"]
+    size = 1 + max(byte for _, byte in golden.written)
+    for word in sorted(set(memory) | set(image)):
+        got, before = memory.get(word, 0), image.get(word, 0)
+        if got == before and not any((word, byte) in golden.written for byte in range(size)):
+            continue
+        for byte in range(max(size, -(-got.bit_length() // 8))):
+            want = golden.written.get((word, byte), before >> 8 * byte & 0xFF)
+            if got >> 8 * byte & 0xFF != want:
+                vector = _describe(program, golden, word)
+                return [
+                    Mismatch("o", word, -1, f"byte {byte} = 0x{want:02x}", f"0x{got >> 8 * byte & 0xFF:02x}", vector)
+                ]
+    return []
+
+
+def _describe(program: Sequence[isa.Instruction], golden: _Golden, word: int) -> str:
+    for index, words in enumerate(golden.words):
+        if word in words:
+            instruction = program[index]
+            operands = " ".join(f"{k}={v}" for k, v in instruction.operands.items())
+            return f"word 0x{word:x}, written by instruction {index}: {'|'.join(sorted(instruction.flags))} {operands}"
+    return f"word 0x{word:x}, which no instruction writes"
+
+
+def _compare_done(seen: Observed, golden: _Golden, program: Sequence[isa.Instruction]) -> list[Mismatch]:
+    """done once for each instruction, in order, after the last write to its words."""
+    dones = [s.cycle for s in seen.transfers["done"]]
+    if len(dones) != len(program):
+        return [Mismatch("done", len(dones), -1, f"{len(program)} pulses", str(len(dones)), "whole run")]
+    last = {s.payload["addr"] % WORDS: s.cycle for s in seen.transfers["o"]}
+    for index, words in enumerate(golden.words):
+        late = [w for w in words if last.get(w, -1) >= dones[index]]
+        if late:
+            vector = _describe(program, golden, late[0])
+            return [Mismatch("done", index, dones[index], f"after the write in cycle {last[late[0]]}", "before", vector)]
+    return []
+
+
+def _compare_perf(seen: Observed, golden: _Golden) -> list[Mismatch]:
+    counted = seen.wires["perf"]["mac"]
+    if counted == golden.beats:
+        return []
+    return [Mismatch("perf", 0, -1, f"mac high in {golden.beats} cycles", str(counted), "whole run")]
+
+
+def _compare_rate(
+    seen: Observed, golden: _Golden, program: Sequence[isa.Instruction], point: Mapping[str, int]
+) -> list[Mismatch]:
+    """Without refusals the unit may be idle only between instructions, at the start and while the last tile drains."""
+    begin, end = seen.transfers["cmd"][0].cycle, seen.transfers["done"][-1].cycle
+    limit = golden.beats + (IDLE_CYCLES + 1) * len(program) + point["T"] + 48 + 16
+    if end - begin <= limit:
+        return []
+    return [Mismatch("perf", 0, end, f"{golden.beats} op beats within {limit} cycles", str(end - begin), "no refusals")]

@@ -1,0 +1,135 @@
+"""A reading of Yosys' elaborated RTLIL text: which modules there are, which blocks they come from, who contains whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+_MODULE = re.compile(r"^module (\S+)\n", re.MULTILINE)
+_CELL = re.compile(r"^  cell (\S+) \S+$", re.MULTILINE)
+_HDLNAME = re.compile(r'^attribute \\hdlname "(\w+)"$', re.MULTILINE)
+_SOURCE = re.compile(r'^ *attribute \\src ".*"\n', re.MULTILINE)
+_FILE = re.compile(r'^attribute \\src "([\w.]+?)\.v:', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One elaborated module: its name now, the source module it is an instance of, its text, the modules it uses."""
+
+    name: str
+    source: str
+    text: str
+    uses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Elaborated modules by name. `blocks`: source block of each kept module; kept modules have plain names."""
+
+    modules: Mapping[str, Module]
+    blocks: Mapping[str, str]
+    black_boxes: frozenset[str]
+
+    @cached_property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the kept modules, largest text first (so that a pool of workers ends evenly)."""
+        size = {name: sum(len(self.modules[m].text) for m in self._inside(name)) for name in self.blocks}
+        return tuple(sorted(self.blocks, key=lambda name: (-size[name], name)))
+
+    def children(self, name: str) -> tuple[str, ...]:
+        """Kept modules instantiated in `name` or in what is flattened into it."""
+        used = {use for module in self._inside(name) for use in self.modules[module].uses}
+        return tuple(sorted(used & set(self.blocks)))
+
+    def sources(self, name: str) -> set[str]:
+        """Source modules (files without suffix) whose text decides `name`."""
+        return {self.modules[module].source for module in self._inside(name)}
+
+    def signature(self, name: str) -> str:
+        """Parameters of everything flattened into `name`, and the interfaces of its children."""
+        inside = [f"{m} {self.modules[m].source}" for m in self._inside(name)]
+        return repr((sorted(inside), [self.modules[child].name for child in self.children(name)], self._child_ports(name)))
+
+    def _child_ports(self, name: str) -> list[str]:
+        ports = re.compile(r"^  wire (?:width \d+ )?(?:upto |offset \d+ |signed )*(?:input|output) .*$", re.MULTILINE)
+        return [line for child in self.children(name) for line in ports.findall(self.modules[child].text)]
+
+    def closure(self, name: str) -> str:
+        """RTLIL text of `name`, all it flattens, and its children and black boxes."""
+        wanted = [*self._inside(name), *self.children(name)]
+        return "".join(m.text for m in self.modules.values() if m.name in wanted or m.name in self.black_boxes)
+
+    def instances(self, top: str) -> dict[str, int]:
+        """How often each kept module occurs under `top`, itself included."""
+        counts: dict[str, int] = {}
+        pending = [top]
+        while pending:
+            name = pending.pop()
+            counts[self._kept_name(name)] = counts.get(self._kept_name(name), 0) + 1
+            pending += self._child_instances(name)
+        return counts
+
+    def _kept_name(self, name: str) -> str:
+        return name
+
+    def _child_instances(self, name: str) -> list[str]:
+        found: list[str] = []
+        for use in self.modules[name].uses:
+            if use in self.blocks:
+                found.append(use)
+            elif use in self.modules and use not in self.black_boxes:
+                found += self._child_instances(use)
+        return found
+
+    def _inside(self, name: str) -> list[str]:
+        """`name` and the modules flattened into it."""
+        found, pending = [], [name]
+        while pending:
+            current = pending.pop()
+            if current not in found:
+                found.append(current)
+                uses = self.modules[current].uses
+                pending += [u for u in uses if u in self.modules and u not in self.blocks and u not in self.black_boxes]
+        return found
+
+
+def read(text: str, kept: Iterable[str], black_box: str) -> Design:
+    """Read RTLIL `text`; modules made from a source module in `kept` get plain names (``array``, ``array_2``, …)."""
+    wanted = set(kept)
+    modules = list(_modules(text))
+    names: dict[str, str] = {}
+    blocks: dict[str, str] = {}
+    for module in modules:
+        if module.source in wanted and module.source != black_box:
+            same = sum(block == module.source for block in blocks.values())
+            names[module.name] = f"{module.source}_{same + 1}" if same else module.source
+            blocks[names[module.name]] = module.source
+    renamed = [_rename(module, names) for module in modules]
+    boxes = {m.name for m in renamed if m.source == black_box}
+    return Design({m.name: m for m in renamed}, blocks, frozenset(boxes))
+
+
+def _modules(text: str) -> Iterable[Module]:
+    for chunk in text.split("\nend\n")[:-1]:
+        match = _MODULE.search(chunk)
+        if match:
+            name = match[1]
+            head = chunk[: match.start()]
+            head = "\n".join(line for line in head.splitlines() if line.startswith("attribute")) + "\n"
+            hdlname = _HDLNAME.search(head)
+            source = hdlname[1] if hdlname else name.removeprefix("\\")
+            body = _SOURCE.sub("", head + chunk[match.start() :] + "\nend\n")
+            uses = tuple(use.removeprefix("\\") for use in _CELL.findall(chunk))
+            yield Module(name.removeprefix("\\"), source, body, uses)
+
+
+def _rename(module: Module, names: Mapping[str, str]) -> Module:
+    def swap(match: re.Match[str]) -> str:
+        plain = names.get(match[2].removeprefix("\\"))
+        return match[0] if plain is None else f"{match[1]}\\{plain}"
+
+    text = re.sub(r"^(module |  cell )(\S+)", swap, module.text, flags=re.MULTILINE)
+    uses = tuple(names.get(use, use) for use in module.uses)
+    return Module(names.get(module.name, module.name), module.source, text, uses)

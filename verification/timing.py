@@ -1,0 +1,91 @@
+"""Static timing and power of a mapped netlist with OpenSTA, in the sandbox."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwlib.errors import InputError
+from hwlib.tech import Technology
+from verification import cache, memory_macros, sandbox
+
+ACTIVITY = 0.2
+"""Transitions a cycle assumed on every net; OpenSTA 2019 reads no waveforms."""
+
+_POINT = re.compile(r"^ +-?[\d.]+ +-?(?P<time>[\d.]+) [v^] (?P<pin>\S+) \((?P<cell>\S+)\)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A timing path: where it starts and ends, its delay, and (pin, cell, time in ns) along it."""
+
+    start: str
+    end: str
+    delay_ns: float
+    points: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The shortest period that meets timing, its critical path, and the power at that period."""
+
+    min_period_ns: float
+    path: Path
+    power_mw: float
+
+
+def measure(
+    netlist: str, top: str, technology: Technology, clock_ns: float, macros: Sequence[memory_macros.Macro]
+) -> Report:
+    """Analyse the Verilog text `netlist`. Raises InputError if OpenSTA cannot."""
+    with cache.scratch_folder("sta") as work:
+        data = technology.liberty.read_bytes()
+        (work / "cells.lib").write_bytes(gzip.decompress(data) if technology.liberty.suffix == ".gz" else data)
+        access, setup = technology.sram_access_ns, technology.sram_setup_ns
+        (work / "macros.lib").write_text(memory_macros.liberty(macros, access, setup))
+        (work / "netlist.v").write_text(netlist)
+        (work / "sta.tcl").write_text(_script(top, clock_ns))
+        done = sandbox.run(["sta", "-exit", "sta.tcl"], work, limits=sandbox.Limits(seconds=600, memory_bytes=8 << 30))
+    if not done.ok or "Error" in done.output or "worst slack" not in done.output:
+        lines = [line for line in done.output.splitlines() if "rror" in line]
+        raise InputError(lines[0] if lines else done.stopped or "no timing report", "OpenSTA")
+    return _read(done.output, clock_ns)
+
+
+def _script(top: str, clock_ns: float) -> str:
+    return f"""read_liberty cells.lib
+read_liberty macros.lib
+read_verilog netlist.v
+link_design {top}
+create_clock -name clk -period {clock_ns} [get_ports clk]
+set inputs {{}}
+foreach port [all_inputs] {{ if {{[get_property $port full_name] ne "clk"}} {{ lappend inputs $port }} }}
+set_input_delay 0 -clock clk $inputs
+set_output_delay 0 -clock clk [all_outputs]
+set_false_path -from [get_ports rst_n]
+report_checks -path_delay max -digits 4
+report_worst_slack
+set_power_activity -global -activity {ACTIVITY}
+report_power -digits 6
+"""
+
+
+def _read(output: str, clock_ns: float) -> Report:
+    slack = float(re.findall(r"^worst slack (-?[\d.]+)", output, re.MULTILINE)[-1])
+    total = re.search(r"^Total +(\S+) +(\S+) +(\S+) +(\S+)", output, re.MULTILINE)
+    if total is None:
+        raise InputError("no power report", "OpenSTA")
+    internal, switching, leakage = (float(total[n]) * 1e3 for n in (1, 2, 3))
+    period = clock_ns - slack
+    path = _path(output)
+    return Report(period, path, (internal + switching) * clock_ns / period + leakage)
+
+
+def _path(output: str) -> Path:
+    start, end = (re.search(rf"^{word}: (\S+)", output, re.MULTILINE) for word in ("Startpoint", "Endpoint"))
+    if start is None or end is None:
+        return Path("", "", 0.0, ())
+    points = tuple((m["pin"], m["cell"], float(m["time"])) for m in _POINT.finditer(output))
+    return Path(start[1], end[1], points[-1][2] if points else 0.0, points)
