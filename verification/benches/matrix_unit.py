@@ -332,7 +332,9 @@ def _compare_done(seen: Observed, golden: _Golden, program: Sequence[isa.Instruc
         late = [w for w in words if last.get(w, -1) >= dones[index]]
         if late:
             vector = _describe(program, golden, late[0])
-            return [Mismatch("done", index, dones[index], f"after the write in cycle {last[late[0]]}", "before", vector)]
+            return [
+                Mismatch("done", index, dones[index], f"after the write in cycle {last[late[0]]}", "before", vector)
+            ]
     return []
 
 
