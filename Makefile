@@ -1,6 +1,6 @@
 # rtloom: set-up, demo and tests. Every target does all the set-up it needs and is quick the second time.
 #   make demo        design an accelerator, run a trained model on its RTL, compare it with the expert's
-#   make test        style, types and tests (what CI runs)
+#   make test        the tests (what CI runs);  make lint  style and types
 #   make test-slow   the tests and benchmarks that take longer
 #   make setup       only the set-up;  make clean  removes it
 
@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 demo: setup
 	$(BIN)/rtloom demo
 
-test: setup lint
+test: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 test-slow: setup

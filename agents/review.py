@@ -120,5 +120,3 @@ def review_data(item: ReviewItem) -> dict[str, Any]:
         "deltas": {d.field: {"old": d.old, "new": d.new, "ratio": d.ratio} for d in item.deltas},
         "diff": as_data(item.diff),
     }
-
-

@@ -64,7 +64,7 @@ def _cell(macro: Macro, access_ns: float, setup_ns: float) -> str:
     ports += [("write_data", macro.width), ("write_strb", macro.width // macro.grain)]
     pins = "".join(_input(f"{macro.cell}_{name}", name, width, setup_ns) for name, width in ports)
     types = "".join(_bus_type(f"{macro.cell}_{name}", width) for name, width in [*ports, ("read_data", macro.width)])
-    edges = "".join(f"{kind}(scalar) {{ values(\"{value}\"); }} " for kind, value in _delays(access_ns))
+    edges = "".join(f'{kind}(scalar) {{ values("{value}"); }} ' for kind, value in _delays(access_ns))
     return f"""{types}  cell({macro.cell}) {{
     area : 0;
     pin(clk) {{ direction : input; capacitance : 0.05; clock : true; }}
@@ -78,7 +78,12 @@ def _cell(macro: Macro, access_ns: float, setup_ns: float) -> str:
 
 def _delays(access_ns: float) -> list[tuple[str, float]]:
     transition = 0.1
-    return [("cell_rise", access_ns), ("cell_fall", access_ns), ("rise_transition", transition), ("fall_transition", transition)]
+    return [
+        ("cell_rise", access_ns),
+        ("cell_fall", access_ns),
+        ("rise_transition", transition),
+        ("fall_transition", transition),
+    ]
 
 
 def _bus_type(name: str, width: int) -> str:

@@ -50,7 +50,9 @@ class Design:
     def signature(self, name: str) -> str:
         """Parameters of everything flattened into `name`, and the interfaces of its children."""
         inside = [f"{m} {self.modules[m].source}" for m in self._inside(name)]
-        return repr((sorted(inside), [self.modules[child].name for child in self.children(name)], self._child_ports(name)))
+        return repr(
+            (sorted(inside), [self.modules[child].name for child in self.children(name)], self._child_ports(name))
+        )
 
     def _child_ports(self, name: str) -> list[str]:
         ports = re.compile(r"^  wire (?:width \d+ )?(?:upto |offset \d+ |signed )*(?:input|output) .*$", re.MULTILINE)

@@ -127,7 +127,9 @@ def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -
         names = copy_sources(sources, work)
         (work / "memory_cell.v").write_text("(* blackbox *)\n" + stubs[0].read_text())
         script = f"read_verilog {' '.join(names)}\nread_verilog -lib memory_cell.v\n"
-        yosys.run(script + f"hierarchy -check -top {top} {words}\nwrite_rtlil design.il\n", work, yosys.Limits(seconds=300))
+        yosys.run(
+            script + f"hierarchy -check -top {top} {words}\nwrite_rtlil design.il\n", work, yosys.Limits(seconds=300)
+        )
         return rtlil.read((work / "design.il").read_text(), {*contracts.names(), top}, MEMORY_CELL)
 
 
@@ -192,7 +194,9 @@ write_verilog -noattr -noexpr -nohex -nodec result/netlist.v
 
 def _abc_script(technology: Technology, clock_ns: float) -> str:
     delay = f"-D {clock_ns * 1000:.0f}"
-    size = f"; buffer -c -N {technology.buffer_fanout}; topo; upsize {delay}; dnsize {delay}" if technology.driver else ""
+    size = (
+        f"; buffer -c -N {technology.buffer_fanout}; topo; upsize {delay}; dnsize {delay}" if technology.driver else ""
+    )
     return f"strash; &get -n; &fraig -x; &put; scorr; dc2; strash; dch -f; map -B 0.9 {delay}; topo{size}\n"
 
 
@@ -203,7 +207,9 @@ def _read_result(design: rtlil.Design, name: str, folder: Path) -> BlockResult:
     cells = {cell.lstrip("\\"): int(n) for cell, n in stat.get("num_cells_by_type", {}).items()}
     counted = {cell: n for cell, n in cells.items() if cell not in others}
     seconds = float((folder / "seconds").read_text())
-    return BlockResult(design.blocks[name], float(stat.get("area", 0.0)), counted, (folder / "netlist.v").read_text(), seconds)
+    return BlockResult(
+        design.blocks[name], float(stat.get("area", 0.0)), counted, (folder / "netlist.v").read_text(), seconds
+    )
 
 
 def _cell_counts(mapped: Mapping[str, BlockResult], counts: Mapping[str, int]) -> Counter[str]:
@@ -213,7 +219,9 @@ def _cell_counts(mapped: Mapping[str, BlockResult], counts: Mapping[str, int]) -
     return total
 
 
-def _block_areas(design: rtlil.Design, mapped: Mapping[str, BlockResult], counts: Mapping[str, int]) -> dict[str, float]:
+def _block_areas(
+    design: rtlil.Design, mapped: Mapping[str, BlockResult], counts: Mapping[str, int]
+) -> dict[str, float]:
     areas: dict[str, float] = {}
     for name, count in counts.items():
         block = design.blocks[name]
@@ -256,4 +264,6 @@ def _storage(liberty: Path) -> _Storage:
     pieces = re.split(r"\bcell\s*\(\s*\"?([\w$]+)\"?\s*\)", text)
     cells = dict(zip(pieces[1::2], pieces[2::2], strict=True))
     flip_flops = {name for name, body in cells.items() if re.search(r"\bff\s*\(", body)}
-    return _Storage(frozenset(flip_flops), frozenset(n for n, body in cells.items() if re.search(r"\blatch\s*\(", body)))
+    return _Storage(
+        frozenset(flip_flops), frozenset(n for n, body in cells.items() if re.search(r"\blatch\s*\(", body))
+    )

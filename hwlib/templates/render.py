@@ -26,7 +26,12 @@ def render(block: str, variant_name: str, options: Mapping[str, Value] | None = 
     """
     chosen = variant(block, variant_name)
     values = chosen.resolve(options or {}, f"{block}.{variant_name}")
-    context = {"opt": values, "variant": variant_name, "interface": module_header(contracts.load(block)), "decode": decode_instance}
+    context = {
+        "opt": values,
+        "variant": variant_name,
+        "interface": module_header(contracts.load(block)),
+        "decode": decode_instance,
+    }
     return {
         f"{module}.v": _environment().get_template(template).render(context, module=module)
         for module, template in chosen.files.items()

@@ -163,9 +163,7 @@ class _Quantizer:
             return
         self.ops.append(self._gemm(op.out, op, np.arange(len(op.weight)), self.rows[op.out], self._symmetric(op.out)))
 
-    def _gemm(
-        self, out: str, op: Gemm, columns: Int, rows: int, scale: float, table: Int | None = None
-    ) -> QGemm:
+    def _gemm(self, out: str, op: Gemm, columns: Int, rows: int, scale: float, table: Int | None = None) -> QGemm:
         """Output `columns` of `op` at `scale`."""
         real = op.weight[columns] * self.scales[op.a]
         steps = np.maximum(np.abs(real).max(axis=1), 1e-12) / Q_MAX
@@ -175,7 +173,9 @@ class _Quantizer:
             _channel(step / scale, bias / scale, -zero * int(row.sum()))
             for step, bias, row in zip(steps, op.bias[columns], weight, strict=True)
         ]
-        mult, bias, shift = (np.array([getattr(p, n) for p in params], dtype=np.int64) for n in ("mult", "bias", "shift"))
+        mult, bias, shift = (
+            np.array([getattr(p, n) for p in params], dtype=np.int64) for n in ("mult", "bias", "shift")
+        )
         return QGemm(out, op.a, rows, weight, mult, bias, shift, table)
 
     def _activated(self, op: Gelu) -> None:
@@ -212,7 +212,9 @@ class _Quantizer:
         params = [
             _channel(g / scale / (1 << NORM_FRAC_BITS), b / scale) for g, b in zip(op.gamma, op.beta, strict=True)
         ]
-        mult, bias, shift = (np.array([getattr(p, n) for p in params], dtype=np.int64) for n in ("mult", "bias", "shift"))
+        mult, bias, shift = (
+            np.array([getattr(p, n) for p in params], dtype=np.int64) for n in ("mult", "bias", "shift")
+        )
         self.ops.append(QLayerNorm(op.out, op.a, self.rows[op.out], mult, bias, shift))
 
     def _sum(self, op: Add) -> None:
@@ -263,5 +265,6 @@ def _channel(scale: float, offset: float, correction: int = 0) -> RequantParams:
         bias = round(math.ldexp(offset, shift)) + mult * correction
         if abs(bias) < 1 << (BIAS_BITS - 1) and shift <= SHIFT_MAX:
             return RequantParams(mult, bias, shift)
-    raise InputError(f"a bias of {offset:.3g} output units cannot be represented", "quantize", "check the calibration data")
-
+    raise InputError(
+        f"a bias of {offset:.3g} output units cannot be represented", "quantize", "check the calibration data"
+    )

@@ -115,7 +115,9 @@ class _Importer:
     def run(self) -> Graph:
         state = dict(self.exported.state_dict) | dict(self.exported.constants)
         signature = self.exported.graph_signature
-        held = signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
+        held = (
+            signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
+        )
         for node in self.exported.graph.nodes:
             if node.op == "placeholder" and node.name in held:
                 self.values[node] = state[held[node.name]].detach()
@@ -249,7 +251,11 @@ class _Importer:
         width = base.weight.shape[0]
         whole = (index >= 0).all(axis=1)
         rows = index[whole] // width
-        if (index[whole] % width != np.arange(width)).any() or (rows != rows[:, :1]).any() or (index[~whole] >= 0).any():
+        if (
+            (index[whole] % width != np.arange(width)).any()
+            or (rows != rows[:, :1]).any()
+            or (index[~whole] >= 0).any()
+        ):
             raise Unsupported("constants are joined within rows")
         gather = np.full((len(index), source.gather.shape[1]), -1, dtype=np.int64)
         gather[whole] = source.gather[rows[:, 0]]
@@ -311,7 +317,13 @@ class _Importer:
         return replace(made, index=torch.arange(rows * len(full)).view(rows, -1).t().reshape(made.index.shape))
 
     def _layer_norm(
-        self, x: View, shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5, _cudnn: bool = False
+        self,
+        x: View,
+        shape: Sequence[int],
+        weight: Any = None,
+        bias: Any = None,
+        eps: float = 1e-5,
+        _cudnn: bool = False,
     ) -> View:
         name = self._whole(x)
         rows, cols = x.index.numel() // x.index.shape[-1], x.index.shape[-1]
@@ -367,8 +379,7 @@ class _Importer:
         if v.factor != 1.0:
             raise Unsupported("attention values are scaled")
         heads = tuple(
-            AttentionHead(*(self._columns(part, h) for part in (q, k, v)))
-            for h in range(math.prod(q.index.shape[:-2]))
+            AttentionHead(*(self._columns(part, h) for part in (q, k, v))) for h in range(math.prod(q.index.shape[:-2]))
         )
         rows, width = q.index.shape[-2], v.index.shape[-1]
         self.ops.append(Attention(self.node.name, heads, rows, scale))

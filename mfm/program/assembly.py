@@ -55,6 +55,8 @@ def _parse(parts: list[str], where: str) -> isa.Instruction:
         item = isa.Instruction(op, operands, frozenset(flags), (first, second, third, fourth))
         return isa.decode(isa.encode(item))
     except ValueError:
-        raise InputError(f"cannot read '{' '.join(parts)}'", where, "write OP.FLAG name=value ... wait=l,s,m,v") from None
+        raise InputError(
+            f"cannot read '{' '.join(parts)}'", where, "write OP.FLAG name=value ... wait=l,s,m,v"
+        ) from None
     except InputError as error:
         raise InputError(error.what, where, error.mend) from None

@@ -153,7 +153,9 @@ def load_program(path: Path) -> Program:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read the program: {error.strerror}", str(path), "rtloom mfm compile writes one") from None
+        raise InputError(
+            f"cannot read the program: {error.strerror}", str(path), "rtloom mfm compile writes one"
+        ) from None
     if not data.startswith(MAGIC):
         raise InputError("not a program file", str(path), "rtloom mfm compile writes one")
     start = len(MAGIC) + 8

@@ -6,7 +6,7 @@ instructions give what an instruction occupies, chains of dependent ones its lat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,15 @@ from hwlib import isa
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from mfm.program.builder import ProgramBuilder
+from mfm.run.cycles import simulate_stream
 from mfm.run.timing import BURST_BEATS, Timing
 from verification.system.simulation import MemoryModel, Simulation, open_simulation
 
 REPEATS = 8
 PROGRAM_ADDR = 1 << 20
 LATENCIES = (10, 50)
+FETCH_LATENCIES = (100, 200)
+BACKLOGS = range(0, 513, 16)
 Body = Callable[[ProgramBuilder, int], None]
 
 
@@ -41,19 +44,25 @@ class _Bench:
         self.half = self.words // 2
         self.k = max(manifest.tile, min(64, self.words // 8))
 
-    def period(self, body: Body) -> float:
+    def period(self, body: Body, repeats: int = REPEATS) -> float:
         """Cycles a copy of `body` adds once the machine is in its stride."""
-        return (self._cycles(body, 2 * REPEATS) - self._cycles(body, REPEATS)) / REPEATS
+        return (self._cycles(body, 2 * repeats) - self._cycles(body, repeats)) / repeats
 
     def _cycles(self, body: Body, copies: int) -> int:
         builder = ProgramBuilder(self.manifest)
         for copy in range(copies):
             body(builder, copy)
-        code = b"".join(isa.encode(i).to_bytes(isa.INSTRUCTION_BYTES, "little") for i in builder.finish())
+        return self.cycles(builder.finish())
+
+    def cycles(self, stream: Sequence[isa.Instruction]) -> int:
+        """Cycles of a run of `stream`, by the design's own counter."""
+        code = b"".join(isa.encode(i).to_bytes(isa.INSTRUCTION_BYTES, "little") for i in stream)
         self.simulation.write(PROGRAM_ADDR, code)
         result = self.simulation.run(PROGRAM_ADDR, 10_000_000)
         if result.status != "done":
-            raise InputError(f"a microprogram ended with {result.status}", self.manifest.name, "verify the design first")
+            raise InputError(
+                f"a microprogram ended with {result.status}", self.manifest.name, "verify the design first"
+            )
         return result.counters["cycles"]
 
     def gemm(self, chain: bool = False, flags: tuple[str, ...] = (), k: int = 0, tiles: int = 1) -> Body:
@@ -102,16 +111,50 @@ def calibrate(design: Design) -> Calibration:
     """Measure every constant of `Timing` on `design`. Raises InputError if it does not build or run."""
     with open_simulation(design, MemoryModel(latency=LATENCIES[0])) as simulation:
         bench = _Bench(simulation, design.manifest)
-        found = _matrix(bench)
-        found |= _vector(bench, found)
+        found = _fetch(bench) | _matrix(bench)
+        found |= _vector(bench)
         for kind in ("load", "store"):
             found |= _transfer(bench, kind, found)
+        bench.simulation.set_memory(MemoryModel(latency=LATENCIES[0]))
+        found |= _backlog(bench, found)
     return Calibration({name: round(value, 3) for name, value in found.items()})
+
+
+def _fetch(bench: _Bench) -> dict[str, float]:
+    """From the decode interval at long latencies, and behind a long load."""
+    default, beats = Timing(), isa.INSTRUCTION_BYTES / bench.manifest.parameters["AXI_BYTES"]
+    tiny = bench.gemm(flags=("HOLD",), k=1)
+    times = []
+    for latency in FETCH_LATENCIES:
+        bench.simulation.set_memory(MemoryModel(latency=latency))
+        times.append(bench.period(tiny, 8 * REPEATS))
+    bench.simulation.set_memory(MemoryModel(latency=LATENCIES[0]))
+    slope = (times[1] - times[0]) / (FETCH_LATENCIES[1] - FETCH_LATENCIES[0])
+    window = min(64.0, max(default.fetch_group, round(1 / max(slope, 1e-3))))
+    group = default.fetch_group * beats
+    fixed = max(0.0, times[0] * window - FETCH_LATENCIES[0] - group)
+    return {"fetch": fixed, "fetch_window": window}
+
+
+def _backlog(bench: _Bench, found: dict[str, float]) -> dict[str, float]:
+    """The backlog with which the model best tells a run of tiny instructions behind a long load."""
+    builder = ProgramBuilder(bench.manifest)
+    words = bench.half // 2
+    bench.transfer("LOAD", max(1, 1024 // words), words, bench.half)(builder, 0)
+    for copy in range(16 * REPEATS):
+        bench.gemm(flags=("HOLD",), k=1)(builder, copy)
+    stream = builder.finish()
+    measured = bench.cycles(stream)
+
+    def model(backlog: int) -> int:
+        timing = found | {"read_backlog": float(backlog)}
+        return simulate_stream(stream, bench.manifest.model_copy(update={"timing": timing}), LATENCIES[0]).cycles
+
+    return {"read_backlog": float(min(BACKLOGS, key=lambda b: (abs(model(b) - measured), b)))}
 
 
 def _matrix(bench: _Bench) -> dict[str, float]:
     p, k, default = bench.manifest.parameters, bench.k, Timing()
-    decode = bench.period(bench.gemm(flags=("HOLD",), k=1))
     short, long = bench.period(bench.gemm(k=k)), bench.period(bench.gemm(k=2 * k))
     beat = (long - short) / k
     tiles = bench.period(bench.gemm(tiles=4))
@@ -121,7 +164,6 @@ def _matrix(bench: _Bench) -> dict[str, float]:
     latency = chain - k * beat - tile - p["T"] - default.matrix_start - default.retire
     act = acted - chain - (p["T"] * p["T"] / p["ACT_LANES"] - p["T"])
     return {
-        "fetch": max(0.0, decode - isa.INSTRUCTION_BYTES / p["AXI_BYTES"]),
         "matrix_beat": beat,
         "matrix_tile": tile,
         "matrix_gap": max(0.0, short - k * beat - tile),
@@ -130,7 +172,7 @@ def _matrix(bench: _Bench) -> dict[str, float]:
     }
 
 
-def _vector(bench: _Bench, found: dict[str, float]) -> dict[str, float]:
+def _vector(bench: _Bench) -> dict[str, float]:
     default = Timing()
     result: dict[str, float] = {}
     most = min(64, bench.half // 2 * bench.manifest.dot, bench.manifest.parameters["VECTOR_PARAMS"])

@@ -52,68 +52,118 @@ class Timeline:
 
 @dataclass
 class _EngineState:
-    issued: list[float] = field(default_factory=list)
-    retired: list[float] = field(default_factory=list)
-    work_end: float = 0.0
+    """Times of the instructions an engine has been given, in order."""
+
+    index: list[int] = field(default_factory=list)
+    held_by: list[str] = field(default_factory=list)
+    issue: list[float] = field(default_factory=list)
+    begin: list[float] = field(default_factory=list)
+    end: list[float] = field(default_factory=list)
+    retire: list[float] = field(default_factory=list)
+
+    def delay(self, after: float, by: float) -> float:
+        """Cycles of work left at `after`; every interval from there on moves later by `by`."""
+        left, at = 0.0, len(self.end) - 1
+        while at >= 0 and self.end[at] > after:
+            if self.begin[at] <= after:
+                left = self.end[at] - after
+            else:
+                self.begin[at] += by
+            self.end[at] += by
+            self.retire[at] += by
+            at -= 1
+        return left
+
+
+class _Fetch:
+    """The program fetch: groups of instructions, a window of them asked for and not yet decoded, behind queued load data."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.group, self.window = round(run.timing.fetch_group), round(run.timing.fetch_window)
+        self.arrival = 0.0
+        self.decoded: list[float] = []
+
+    def arrived(self, index: int) -> float:
+        """When instruction `index` is there to be decoded."""
+        timing, beats = self.run.timing, self.run.beats
+        place = index % self.group
+        if place == 0:
+            needed = index + self.group - self.window - 1
+            asked = self.decoded[needed] if needed >= 0 else 0.0
+            left = self.run.state[isa.Engine.LOAD].delay(asked, self.group * beats)
+            queued = min(left, timing.read_backlog)
+            self.arrival = max(self.arrival + self.group * beats, asked + max(self.run.latency, queued) + timing.fetch)
+        return self.arrival + (place + 1) * beats
 
 
 class _Run:
     def __init__(self, manifest: Manifest, latency: int) -> None:
+        self.latency = float(latency)
         self.costs = CostModel(manifest, latency)
         self.timing: Timing = self.costs.timing
         self.depth = manifest.parameters["QUEUE"]
         self.beats = isa.INSTRUCTION_BYTES // manifest.parameters["AXI_BYTES"]
         self.state = {engine: _EngineState() for engine in ENGINES}
-        self.decode = float(latency) + self.timing.issue
+        self.fetch = _Fetch(self)
+        self.decode = 0.0
 
-    def step(self, index: int, item: isa.Instruction) -> Interval:
+    def step(self, index: int, item: isa.Instruction) -> None:
+        """Account for one more instruction."""
+        self.decode = max(self.decode + 1, self.fetch.arrived(index))
         engine = isa.BY_NAME[item.op].engine
-        if engine is None:
-            raise ValueError(f"{item.op} runs on no engine")
+        if engine is not None:
+            own = self.state[engine]
+            rank = len(own.issue)
+            if rank >= self.depth:
+                self.decode = max(self.decode, own.issue[rank - self.depth])
+            self._issue(index, engine, item)
+        self.fetch.decoded.append(self.decode)
+
+    def _issue(self, index: int, engine: isa.Engine, item: isa.Instruction) -> None:
         own = self.state[engine]
-        rank = len(own.issued)
-        self.decode += self.beats + self.timing.fetch
-        if rank >= self.depth:
-            self.decode = max(self.decode, own.issued[rank - self.depth])
         cost = self.costs.cost(item.op, item.operands, item.flags)
         ready, held_by = self._waits(item)
         issue = max(self.decode + self.timing.issue, ready)
-        if rank:
-            issue = max(issue, own.issued[-1] + 1, self._accepts(engine))
-        held_by = held_by if ready >= issue else ""
-        return self._occupy(index, engine, issue, cost, held_by)
-
-    def _accepts(self, engine: isa.Engine) -> float:
-        """When the engine takes its next instruction: vector after retiring, the others while the last one's work goes on."""
-        own = self.state[engine]
-        return own.retired[-1] if engine is isa.Engine.VECTOR else own.issued[-1]
-
-    def _occupy(self, index: int, engine: isa.Engine, issue: float, cost: Cost, held_by: str) -> Interval:
-        own = self.state[engine]
+        if own.issue:
+            accepts = own.retire[-1] if engine is isa.Engine.VECTOR else own.issue[-1] + 1
+            issue = max(issue, accepts)
         begin = issue + cost.start
-        if own.issued and engine is not isa.Engine.VECTOR:
-            begin = max(begin, own.work_end + cost.gap)
-        own.work_end = begin + cost.work
-        retire = own.work_end + cost.done
-        own.issued.append(max(issue, begin - cost.start))
-        own.retired.append(retire)
-        return Interval(index, engine, issue, begin, own.work_end, retire, held_by)
+        if own.issue and engine is not isa.Engine.VECTOR:
+            begin = max(begin, own.end[-1] + cost.gap)
+        own.index.append(index)
+        own.held_by.append(held_by if ready >= issue else "")
+        own.issue.append(max(issue, begin - cost.start))
+        own.begin.append(begin)
+        own.end.append(begin + cost.work)
+        own.retire.append(begin + cost.work + cost.done)
 
     def _waits(self, item: isa.Instruction) -> tuple[float, str]:
         """When every wait is met, and the engine met last."""
         latest, name = 0.0, ""
         for engine, wait in zip(ENGINES, item.waits, strict=True):
-            retired = self.state[engine].retired
+            retired = self.state[engine].retire
             count = len(retired) - ((len(retired) - wait) % (2 * HALF))
             if count > 0 and retired[count - 1] + self.timing.retire > latest:
                 latest, name = retired[count - 1] + self.timing.retire, engine.name.lower()
         return latest, name
 
+    def intervals(self) -> tuple[Interval, ...]:
+        """All instructions' intervals, in program order."""
+        found = [
+            Interval(own.index[i], engine, own.issue[i], own.begin[i], own.end[i], own.retire[i], own.held_by[i])
+            for engine, own in self.state.items()
+            for i in range(len(own.index))
+        ]
+        return tuple(sorted(found, key=lambda interval: interval.index))
+
 
 def simulate_stream(instructions: Sequence[isa.Instruction], manifest: Manifest, latency: int = 20) -> Timeline:
     """The modelled run of `instructions` on `manifest` behind a memory of `latency` cycles."""
     run = _Run(manifest, latency)
-    intervals = tuple(run.step(i, item) for i, item in enumerate(instructions) if item.op != "END")
+    for index, item in enumerate(instructions):
+        run.step(index, item)
+    intervals = run.intervals()
     beats = sum(macs(item.op, item.operands) for item in instructions)
     last = max((i.retire for i in intervals), default=0.0)
     return Timeline(round(max(last, run.decode) + run.timing.issue), beats, intervals)

@@ -53,7 +53,9 @@ class RtlRunner:
         for slot in program.outputs:
             simulation.write(slot.addr, b"\xa5" * slot.nbytes(program.target))
         result = simulation.run(program.program_addr, self._max_cycles)
-        problem = result.violation or ("" if result.status == "done" else f"{result.status} (fault {result.fault}, pc {result.pc})")
+        problem = result.violation or (
+            "" if result.status == "done" else f"{result.status} (fault {result.fault}, pc {result.pc})"
+        )
         if problem:
             simulation.reset()
             return RtlRun({}, result.counters, problem)

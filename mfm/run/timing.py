@@ -17,8 +17,9 @@ from hwlib.errors import InputError
 class Timing:
     """Cycle constants of a design.
 
-    fetch: decode interval beyond the 32/AXI_BYTES beats of an instruction; issue: decoded to offered;
-    retire: done pulse to a waiting instruction's issue.
+    fetch: request to data of the program fetch, beyond the memory's latency; fetch_group: instructions a request;
+    fetch_window: instructions asked for and not yet decoded; read_backlog: beats of load data that may be queued
+    before a fetch; issue: decoded to offered; retire: done pulse to a waiting instruction's issue.
     matrix_start: issue to first array beat; matrix_gap: idle beats between back-to-back GEMMs;
     matrix_beat: cycles an array beat; matrix_tile: extra cycles a tile; matrix_done: last beat to done, beyond the T columns of the drain.
     matrix_act: extra cycles from last beat to done with ACT.
@@ -29,7 +30,10 @@ class Timing:
     load_done: last beat to done. store_*: the same.
     """
 
-    fetch: float = 1.0
+    fetch: float = 4.0
+    fetch_group: float = 4.0
+    fetch_window: float = 8.0
+    read_backlog: float = 128.0
     issue: float = 4.0
     retire: float = 2.0
     matrix_start: float = 6.0
@@ -116,9 +120,7 @@ class CostModel:
         t, name = self.timing, op.lower()
         words = -(-v["cols"] // self.manifest.dot)
         block = (
-            getattr(t, f"{name}_block")
-            + getattr(t, f"{name}_column") * v["cols"]
-            + getattr(t, f"{name}_word") * words
+            getattr(t, f"{name}_block") + getattr(t, f"{name}_column") * v["cols"] + getattr(t, f"{name}_word") * words
         )
         return Cost(t.vector_start, v["row_blocks"] * block, t.vector_done, t.vector_start)
 

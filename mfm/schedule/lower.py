@@ -254,9 +254,11 @@ class Lowering:
             last = chain[-1]
             if self.readers[last.out] != 1 or last.out not in _operands(later) or later.out in self.held:
                 continue
-            if isinstance(later, QAdd) and len(chain) == 2 and all(n in self.grids or n == last.out for n in _operands(later)):
-                chain.append(later)
-            elif isinstance(later, QGemm) and len(chain) == 1 and later.rows == op.rows:
+            if (
+                isinstance(later, QAdd)
+                and len(chain) == 2
+                and all(n in self.grids or n == last.out for n in _operands(later))
+            ) or (isinstance(later, QGemm) and len(chain) == 1 and later.rows == op.rows):
                 chain.append(later)
             else:
                 break
@@ -307,7 +309,15 @@ class Lowering:
                         self._tile(op, source, out, i, block, tile, row, table)
 
     def _tile(
-        self, op: QGemm, source: Grid, out: Grid, i: int, block: int, tile: int, row: list[_Weights], table: Panel | None
+        self,
+        op: QGemm,
+        source: Grid,
+        out: Grid,
+        i: int,
+        block: int,
+        tile: int,
+        row: list[_Weights],
+        table: Panel | None,
     ) -> None:
         panel, offset = out.at(i, (row[0].first + tile) * self.tile // self.dot)
         for c, part in enumerate(row):
@@ -386,7 +396,15 @@ class Lowering:
         return self._params(Store.MATRIX_PARAMS, table, f"{op.out} parameters")
 
     def _multiply(
-        self, op: QGemm, source: Grid, i: int, part: _Weights, out: Ref, stride: int, table: Panel | None, turn: bool = False
+        self,
+        op: QGemm,
+        source: Grid,
+        i: int,
+        part: _Weights,
+        out: Ref,
+        stride: int,
+        table: Panel | None,
+        turn: bool = False,
     ) -> None:
         """One GEMM step: row group `i` of `source` by a weight panel."""
         refs = {

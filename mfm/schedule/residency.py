@@ -154,7 +154,9 @@ class Residency:
         lead = 2 * self._load_cycles(panel) + 200 if panel.filled or panel in self.started else 0.0
         score = np.maximum(0.0, lead - (self.clock - recent)) + RELOAD_WEIGHT * reload
         soon = np.where(np.isinf(low), 0.0, reload * 2e4 / np.maximum(low - self.clock, 1.0))
-        score = np.where(low < 0, NEVER, score + np.minimum(soon, 1e6) + 1e-3 * np.maximum(recent - self.clock + 1e5, 0))
+        score = np.where(
+            low < 0, NEVER, score + np.minimum(soon, 1e6) + 1e-3 * np.maximum(recent - self.clock + 1e5, 0)
+        )
         best = int(np.argmin(score))
         if np.isinf(score[best]):
             raise self._too_small(panel, place)

@@ -161,6 +161,8 @@ def restore(path: Path) -> Trained:
     except FileNotFoundError as error:
         raise InputError("no trained model here", str(error.filename), "rtloom mfm train writes one") from None
     except Exception as error:
-        raise InputError(f"damaged model file ({type(error).__name__})", str(path), "rtloom mfm train writes one") from None
+        raise InputError(
+            f"damaged model file ({type(error).__name__})", str(path), "rtloom mfm train writes one"
+        ) from None
     model.eval()
     return Trained(model, float(record["accuracy"]), int(record["epochs"]))

@@ -125,5 +125,7 @@ def _slow(seen: Observed, beats: int) -> list[Mismatch]:
     if cycles <= beats + START_CYCLES:
         return []
     return [
-        Mismatch("op", beats - 1, cycles, f"{beats} beats in {beats} cycles", f"{cycles} cycles", "full rate, no refusal")
+        Mismatch(
+            "op", beats - 1, cycles, f"{beats} beats in {beats} cycles", f"{cycles} cycles", "full rate, no refusal"
+        )
     ]

@@ -51,7 +51,9 @@ class MemoryModel:
 
     def __post_init__(self) -> None:
         if self.latency < 1 or not 0 <= self.stall < 1:
-            raise InputError(f"latency {self.latency}, stall {self.stall}", "memory model", "latency >= 1, 0 <= stall < 1")
+            raise InputError(
+                f"latency {self.latency}, stall {self.stall}", "memory model", "latency >= 1, 0 <= stall < 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class Simulation:
     def __enter__(self) -> Simulation:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -164,7 +168,9 @@ class Simulation:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:
                 self._kill()
-                raise InputError(f"no answer within {self._timeout_s:g} s", "simulation", "allow fewer cycles or more time")
+                raise InputError(
+                    f"no answer within {self._timeout_s:g} s", "simulation", "allow fewer cycles or more time"
+                )
             part = os.read(descriptor, min(size - len(parts), 1 << 20))
             if not part:
                 raise self._dead()
@@ -182,7 +188,9 @@ class Simulation:
 
 
 @contextmanager
-def open_simulation(design: Design, memory: MemoryModel | None = None, call_timeout_s: float = 600) -> Iterator[Simulation]:
+def open_simulation(
+    design: Design, memory: MemoryModel | None = None, call_timeout_s: float = 600
+) -> Iterator[Simulation]:
     """A simulator of `design` (built if need be), reset and ready. `call_timeout_s` bounds each call in wall time."""
     with Simulation(design, memory or MemoryModel(), call_timeout_s) as simulation:
         yield simulation

@@ -53,7 +53,8 @@ module norm_lane (
             endcase
 
     // Stage 1: the product.
-    reg  signed [36:0] product;
+    reg  [36:0] product;
+    wire [36:0] wide_by_narrow;
 
     wire [28:0] wide = ({29{operand[0]}} & {1'b1, !narrow[7], {19{narrow[7]}}, narrow}) |
                        ({29{operand[1]}} & {1'b0, row[27:0]}) |
@@ -61,9 +62,11 @@ module norm_lane (
                        ({29{operand[3]}} & {16'b0, cols}) |
                        ({29{operand[4]}} & (29'd32 << fit));
 
+    norm_multiply #(.A(29), .B(8), .W(37)) u_product (.a(wide), .b(narrow), .product(wide_by_narrow));
+
     always @(posedge clk)
         if (step)
-            product <= $signed(wide) * $signed(narrow);
+            product <= wide_by_narrow;
 
     // Stage 2: accumulate. The upper byte holds only a part of S, which no shifted base needs.
     wire [39:0] addend = ({40{base[0]}} & acc[39:0]) | ({40{base[1]}} & {acc[32:0], 7'b0}) |
@@ -102,8 +105,8 @@ module norm_lane (
 
     // Stages 3 to 6: z, gamma, beta, rounding. z is shifted as a one's-complement magnitude.
     reg  [31:0]        scaled; // the product's bits 37 to 6, as it is shifted by fit + 6
-    reg  signed [15:0] z;
-    reg  signed [31:0] weighted;
+    reg  [15:0]        z;
+    reg  [31:0]        weighted;
     reg         [40:0] biased;
 
     wire [30:0] by0  = scaled[30:0] ^ {31{scaled[31]}};
@@ -115,11 +118,15 @@ module norm_lane (
     wire        over = (!fit[4] && by0[30]) || (!fit[3] && |by16[29:22]) || (!fit[2] && |by8[21:18]) ||
                        (!fit[1] && |by4[17:16]) || (!fit[0] && by2[15]);
 
+    wire [31:0]        z_by_mult;
+
+    norm_multiply #(.A(16), .B(16), .W(32)) u_weigh (.a(z), .b(mult), .product(z_by_mult));
+
     always @(posedge clk)
         if (step) begin
             scaled   <= total[37:6];
             z        <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
-            weighted <= z * $signed(mult);
+            weighted <= z_by_mult;
             biased   <= {{9{weighted[31]}}, weighted} + {bias[39], bias};
         end
 
