@@ -9,30 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from hwlib import isa
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from mfm.program.builder import ProgramBuilder
 from mfm.run.cycles import simulate_stream
-from mfm.run.timing import BURST_BEATS, Timing
+from mfm.run.timing import Timing
 from verification.system.simulation import MemoryModel, Simulation, open_simulation
 
 REPEATS = 8
 PROGRAM_ADDR = 1 << 20
-LATENCIES = (10, 50)
-FETCH_LATENCIES = (100, 200)
+LATENCY = 10
+FAR_LATENCIES = (200, 400)
+LONG_BEATS = 128
 BACKLOGS = range(0, 513, 16)
 Body = Callable[[ProgramBuilder, int], None]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The constants found, by name, for `design.yaml`'s `timing`, and the latencies they were measured at."""
+    """The constants found, by name, for `design.yaml`'s `timing`."""
 
     timing: dict[str, float]
-    latencies: tuple[int, ...] = LATENCIES
 
 
 class _Bench:
@@ -109,13 +107,13 @@ def _both(first: Body, second: Body) -> Body:
 
 def calibrate(design: Design) -> Calibration:
     """Measure every constant of `Timing` on `design`. Raises InputError if it does not build or run."""
-    with open_simulation(design, MemoryModel(latency=LATENCIES[0])) as simulation:
+    with open_simulation(design, MemoryModel(latency=LATENCY)) as simulation:
         bench = _Bench(simulation, design.manifest)
-        found = _fetch(bench) | _matrix(bench)
-        found |= _vector(bench)
+        found = _fetch(bench) | _vector(bench)
+        found |= _matrix(bench, found["retire"])
         for kind in ("load", "store"):
             found |= _transfer(bench, kind, found)
-        bench.simulation.set_memory(MemoryModel(latency=LATENCIES[0]))
+        bench.simulation.set_memory(MemoryModel(latency=LATENCY))
         found |= _backlog(bench, found)
     return Calibration({name: round(value, 3) for name, value in found.items()})
 
@@ -125,14 +123,14 @@ def _fetch(bench: _Bench) -> dict[str, float]:
     default, beats = Timing(), isa.INSTRUCTION_BYTES / bench.manifest.parameters["AXI_BYTES"]
     tiny = bench.gemm(flags=("HOLD",), k=1)
     times = []
-    for latency in FETCH_LATENCIES:
+    for latency in FAR_LATENCIES:
         bench.simulation.set_memory(MemoryModel(latency=latency))
         times.append(bench.period(tiny, 8 * REPEATS))
-    bench.simulation.set_memory(MemoryModel(latency=LATENCIES[0]))
-    slope = (times[1] - times[0]) / (FETCH_LATENCIES[1] - FETCH_LATENCIES[0])
+    bench.simulation.set_memory(MemoryModel(latency=LATENCY))
+    slope = (times[1] - times[0]) / (FAR_LATENCIES[1] - FAR_LATENCIES[0])
     window = min(64.0, max(default.fetch_group, round(1 / max(slope, 1e-3))))
     group = default.fetch_group * beats
-    fixed = max(0.0, times[0] * window - FETCH_LATENCIES[0] - group)
+    fixed = max(0.0, times[0] * window - FAR_LATENCIES[0] - group)
     return {"fetch": fixed, "fetch_window": window}
 
 
@@ -141,19 +139,19 @@ def _backlog(bench: _Bench, found: dict[str, float]) -> dict[str, float]:
     builder = ProgramBuilder(bench.manifest)
     words = bench.half // 2
     bench.transfer("LOAD", max(1, 1024 // words), words, bench.half)(builder, 0)
-    for copy in range(16 * REPEATS):
+    for copy in range(128 * REPEATS):
         bench.gemm(flags=("HOLD",), k=1)(builder, copy)
     stream = builder.finish()
     measured = bench.cycles(stream)
 
     def model(backlog: int) -> int:
         timing = found | {"read_backlog": float(backlog)}
-        return simulate_stream(stream, bench.manifest.model_copy(update={"timing": timing}), LATENCIES[0]).cycles
+        return simulate_stream(stream, bench.manifest.model_copy(update={"timing": timing}), LATENCY).cycles
 
     return {"read_backlog": float(min(BACKLOGS, key=lambda b: (abs(model(b) - measured), b)))}
 
 
-def _matrix(bench: _Bench) -> dict[str, float]:
+def _matrix(bench: _Bench, retire: float) -> dict[str, float]:
     p, k, default = bench.manifest.parameters, bench.k, Timing()
     short, long = bench.period(bench.gemm(k=k)), bench.period(bench.gemm(k=2 * k))
     beat = (long - short) / k
@@ -161,7 +159,7 @@ def _matrix(bench: _Bench) -> dict[str, float]:
     tile = max(0.0, (tiles - short) / 3 - k * beat)
     chain = bench.period(bench.gemm(chain=True))
     acted = bench.period(bench.gemm(chain=True, flags=("ACT",)))
-    latency = chain - k * beat - tile - p["T"] - default.matrix_start - default.retire
+    latency = chain - k * beat - tile - p["T"] - default.matrix_start - retire
     act = acted - chain - (p["T"] * p["T"] / p["ACT_LANES"] - p["T"])
     return {
         "matrix_beat": beat,
@@ -173,43 +171,45 @@ def _matrix(bench: _Bench) -> dict[str, float]:
 
 
 def _vector(bench: _Bench) -> dict[str, float]:
-    default = Timing()
-    result: dict[str, float] = {}
-    most = min(64, bench.half // 2 * bench.manifest.dot, bench.manifest.parameters["VECTOR_PARAMS"])
+    """From one and two row-blocks of three widths; and `retire`, by which a dependent chain is slower."""
+    dot, result = bench.manifest.dot, dict[str, float]()
+    most = min(64, bench.half // 4 * dot, bench.manifest.parameters["VECTOR_PARAMS"] // dot * dot)
+    few, some = dot * max(1, most // (16 * dot)), dot * max(1, most // (4 * dot))
     for op in ("SOFTMAX", "LAYERNORM", "ADD"):
-        shapes = [(1, most // 2), (2, most // 2), (1, most), (2, most)]
-        times = [bench.period(bench.vector(op, blocks, cols)) for blocks, cols in shapes]
-        terms = np.array([[1, blocks, blocks * cols] for blocks, cols in shapes], dtype=float)
-        fixed, block, column = (float(v) for v in np.linalg.lstsq(terms, np.array(times), rcond=None)[0])
-        result |= {f"{op.lower()}_block": block, f"{op.lower()}_column": column, f"{op.lower()}_word": 0.0}
-        if op == "ADD":
-            chain = bench.period(bench.vector(op, 1, most, chain=True))
-            result["vector_start"] = default.vector_start
-            result["vector_done"] = chain - default.retire - default.vector_start - block - column * most
+        one = {cols: bench.period(bench.vector(op, 1, cols)) for cols in (few, some, most)}
+        extra = {cols: bench.period(bench.vector(op, 2, cols)) - one[cols] for cols in (few, some)}
+        column = (one[most] - one[some]) / (most - some)
+        share = (extra[some] - extra[few]) / (some - few)
+        figures = {"fixed": one[most] - column * most, "column": column, "share": share, "block": extra[few] - share * few}
+        result |= {f"{op.lower()}_{name}": value for name, value in figures.items()}
+        result["retire"] = bench.period(bench.vector(op, 1, most, chain=True)) - one[most]
     return result
 
 
 def _transfer(bench: _Bench, kind: str, found: dict[str, float]) -> dict[str, float]:
-    op, m = kind.upper(), bench.manifest
+    """From back-to-back transfers, short and long, at latencies that show how many are in progress at once."""
+    op, m, start = kind.upper(), bench.manifest, getattr(Timing(), f"{kind}_start")
     beats_word = m.word_bytes / m.parameters["AXI_BYTES"]
-    words = min(bench.half // 4, max(1, int(2 * BURST_BEATS / beats_word)))
-    periods, chains = [], []
-    for latency in LATENCIES:
-        bench.simulation.set_memory(MemoryModel(latency=latency))
-        periods.append(bench.period(bench.transfer(op, 1, words)))
-        chains.append(bench.period(_chain(bench, op, words)) - _gemm_latency(bench, found))
-    slope = (periods[1] - periods[0]) / (LATENCIES[1] - LATENCIES[0])
-    rows = bench.period(bench.transfer(op, 4, words)) - bench.period(bench.transfer(op, 1, words))
+    words = min(bench.half // 8, max(1, int(LONG_BEATS / beats_word)))
     beats = words * beats_word
-    start = getattr(Timing(), f"{kind}_start")
-    full = chains[0] - LATENCIES[0] - beats - start - Timing().retire
+    gap = bench.period(bench.transfer(op, 1, words)) - beats
+    row = (bench.period(bench.transfer(op, 4, words)) - beats - gap) / 3 - beats
+    chain = bench.period(_chain(bench, op, words)) - _gemm_latency(bench, found)
+    short, long = [], []
+    for latency in FAR_LATENCIES:
+        bench.simulation.set_memory(MemoryModel(latency=latency))
+        short.append(bench.period(bench.transfer(op, 1, 1)))
+        long.append(bench.period(bench.transfer(op, 8, words)) - bench.period(bench.transfer(op, 4, words)))
+    bench.simulation.set_memory(MemoryModel(latency=LATENCY))
+    span = FAR_LATENCIES[1] - FAR_LATENCIES[0]
+    per_beat = (long[1] - long[0]) / (4 * beats * span)
     return {
-        f"{kind}_gap": periods[0] - beats - slope * LATENCIES[0],
-        f"{kind}_exposed": slope,
-        f"{kind}_row": rows / 3 - beats,
-        f"{kind}_burst": 0.0,
+        f"{kind}_gap": max(0.0, gap if kind == "load" else min(gap, start)),
+        f"{kind}_row": max(0.0, row),
         f"{kind}_start": start,
-        f"{kind}_done": full,
+        f"{kind}_done": chain - LATENCY - beats - start - found["retire"],
+        f"{kind}_depth": float(max(1, round(span / max(short[1] - short[0], 1e-3)))),
+        f"{kind}_window": min(4096.0, 1 / max(per_beat, 1e-6)),
     }
 
 
@@ -224,4 +224,4 @@ def _gemm_latency(bench: _Bench, found: dict[str, float]) -> float:
     """Issue to dependents' issue of the GEMM in `_chain`."""
     t, tile = Timing(), bench.manifest.tile
     work = tile * found["matrix_beat"] + found["matrix_tile"]
-    return t.matrix_start + work + tile + found["matrix_done"] + t.retire
+    return t.matrix_start + work + tile + found["matrix_done"] + found["retire"]

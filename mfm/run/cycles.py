@@ -125,11 +125,13 @@ class _Run:
         cost = self.costs.cost(item.op, item.operands, item.flags)
         ready, held_by = self._waits(item)
         issue = max(self.decode + self.timing.issue, ready)
+        depth = self.costs.depth(engine)
         if own.issue:
-            accepts = own.retire[-1] if engine is isa.Engine.VECTOR else own.issue[-1] + 1
-            issue = max(issue, accepts)
+            issue = max(issue, own.issue[-1] + 1)
+        if depth and len(own.issue) >= depth:
+            issue = max(issue, own.retire[-depth])
         begin = issue + cost.start
-        if own.issue and engine is not isa.Engine.VECTOR:
+        if own.issue:
             begin = max(begin, own.end[-1] + cost.gap)
         own.index.append(index)
         own.held_by.append(held_by if ready >= issue else "")

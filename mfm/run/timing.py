@@ -23,11 +23,11 @@ class Timing:
     matrix_start: issue to first array beat; matrix_gap: idle beats between back-to-back GEMMs;
     matrix_beat: cycles an array beat; matrix_tile: extra cycles a tile; matrix_done: last beat to done, beyond the T columns of the drain.
     matrix_act: extra cycles from last beat to done with ACT.
-    softmax_block, layernorm_block, add_block: cycles a row-block beyond its columns; *_column: cycles a column, all passes;
-    *_word: further cycles a word of the row-block; vector_start: issue to first; vector_done: last to done.
-    load_start: issue to first beat beyond the memory's latency; load_gap: between back-to-back LOADs;
-    load_exposed: share of the memory latency in that gap; load_row: extra a row; load_burst: extra a burst;
-    load_done: last beat to done. store_*: the same.
+    softmax_*, layernorm_*, add_*: an instruction of r row-blocks and c columns works for
+    fixed + column*c + (r-1) * max(column*c, block + share*c); c counts whole words for ADD.
+    load_start: issue to first beat beyond the memory's latency; load_gap: between back-to-back LOADs; load_row: extra a
+    row; load_done: last beat to done; load_depth: LOADs in progress at once; load_window: beats asked for at once.
+    store_start: issue to first beat; store_done: last beat to done, beyond the memory's latency; the rest likewise.
     """
 
     fetch: float = 4.0
@@ -35,36 +35,37 @@ class Timing:
     fetch_window: float = 8.0
     read_backlog: float = 128.0
     issue: float = 4.0
-    retire: float = 2.0
+    retire: float = 1.0
     matrix_start: float = 6.0
-    matrix_gap: float = 4.0
+    matrix_gap: float = 0.0
     matrix_beat: float = 1.0
     matrix_tile: float = 0.0
-    matrix_done: float = 24.0
+    matrix_done: float = 16.0
     matrix_act: float = 0.0
-    softmax_block: float = 64.0
+    softmax_fixed: float = 40.0
     softmax_column: float = 2.0
-    softmax_word: float = 0.0
-    layernorm_block: float = 128.0
+    softmax_block: float = 40.0
+    softmax_share: float = 1.0
+    layernorm_fixed: float = 80.0
     layernorm_column: float = 2.0
-    layernorm_word: float = 0.0
-    add_block: float = 16.0
-    add_column: float = 1.0
-    add_word: float = 1.0
-    vector_start: float = 8.0
-    vector_done: float = 16.0
+    layernorm_block: float = 70.0
+    layernorm_share: float = 2.0
+    add_fixed: float = 10.0
+    add_column: float = 2.0
+    add_block: float = 0.0
+    add_share: float = 2.0
     load_start: float = 6.0
-    load_gap: float = 4.0
-    load_exposed: float = 0.0
+    load_gap: float = 5.0
     load_row: float = 0.0
-    load_burst: float = 0.0
     load_done: float = 4.0
-    store_start: float = 8.0
+    load_depth: float = 2.0
+    load_window: float = 128.0
+    store_start: float = 4.0
     store_gap: float = 4.0
-    store_exposed: float = 1.0
     store_row: float = 0.0
-    store_burst: float = 0.0
-    store_done: float = 4.0
+    store_done: float = 2.0
+    store_depth: float = 1.0
+    store_window: float = 1024.0
 
 
 NAMES = tuple(f.name for f in fields(Timing))
@@ -117,22 +118,22 @@ class CostModel:
         return Cost(t.matrix_start, work, done, t.matrix_gap + max(0.0, floor - last))
 
     def _vector(self, op: str, v: Mapping[str, int]) -> Cost:
-        t, name = self.timing, op.lower()
-        words = -(-v["cols"] // self.manifest.dot)
-        block = (
-            getattr(t, f"{name}_block") + getattr(t, f"{name}_column") * v["cols"] + getattr(t, f"{name}_word") * words
-        )
-        return Cost(t.vector_start, v["row_blocks"] * block, t.vector_done, t.vector_start)
+        t, name, dot = self.timing, op.lower(), self.manifest.dot
+        cols = -(-v["cols"] // dot) * dot if op == "ADD" else v["cols"]
+        once = getattr(t, f"{name}_column") * cols
+        more = max(once, getattr(t, f"{name}_block") + getattr(t, f"{name}_share") * cols)
+        return Cost(0.0, getattr(t, f"{name}_fixed") + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)
 
     def _transfer(self, kind: str, v: Mapping[str, int]) -> Cost:
         t, axi = self.timing, self.manifest.parameters["AXI_BYTES"]
-        row_beats = v["row_words"] * self.manifest.word_bytes // axi
-        bursts = -(-row_beats // BURST_BEATS)
-        per_row = row_beats + getattr(t, f"{kind}_row") + bursts * getattr(t, f"{kind}_burst")
-        gap = getattr(t, f"{kind}_gap") + getattr(t, f"{kind}_exposed") * self.latency
-        extra = self.latency if kind == "load" else 0
-        done = getattr(t, f"{kind}_done") + (self.latency if kind == "store" else 0)
-        return Cost(getattr(t, f"{kind}_start") + extra, v["rows"] * per_row, done, gap)
+        start, done = getattr(t, f"{kind}_start"), getattr(t, f"{kind}_done")
+        beat = max(1.0, (self.latency + start) / getattr(t, f"{kind}_window"))
+        row = v["row_words"] * self.manifest.word_bytes / axi * beat + getattr(t, f"{kind}_row")
+        begin, end = (start + self.latency, done) if kind == "load" else (start, done + self.latency)
+        return Cost(begin, v["rows"] * row, end, getattr(t, f"{kind}_gap"))
 
-
-BURST_BEATS = 64
+    def depth(self, engine: isa.Engine) -> int:
+        """Instructions the engine has in progress at once; 0: as many as come."""
+        if engine is isa.Engine.MATRIX:
+            return 0
+        return 1 if engine is isa.Engine.VECTOR else round(getattr(self.timing, f"{engine.name.lower()}_depth"))
