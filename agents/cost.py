@@ -1,8 +1,7 @@
-"""The cost model: block areas and periods at any parameter point, scaled from blocks this campaign has synthesised.
+"""The cost model: block areas, periods and energies at any parameter point, learnt from this campaign's syntheses.
 
-A block measured at one point is carried to another by the ratio of a size that counts what the block's contract
-makes it hold (multipliers, adders, registers, memory bits). A variant never measured is assumed somewhat better than
-its block's default, so that a search tries it; one measurement replaces the assumption.
+A block measured at one point is carried to another by the ratio of a size that counts what its contract makes it hold
+(multipliers, adders, registers), and of a depth of logic; a Gaussian process over variants and options does the rest.
 """
 
 from __future__ import annotations
@@ -10,14 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from agents.designers import BlockCost, Candidate, WorkOrder
 from agents.parameters import relevant
 
-HOPE = 0.9
-"""Area and period of an unmeasured variant, relative to what is known of its block."""
-REGISTER, ADDER, MULTIPLIER, MEMORY = 1.0, 0.9, 70.0, 0.4
-"""Sizes of a register bit, an adder bit, an 8x8 multiplier with its share of the tree, and a memory bit."""
+CAUTION = 1.0
+"""Standard deviations by which a prediction is better than the mean."""
+SPREAD = np.array([0.15, 0.25, 0.2])
+"""Prior standard deviations of the logarithms of area, period and energy between variants of a block."""
+NOISE = 0.05
+"""Of a measurement, in prior standard deviations: it was taken beside other choices."""
+AWAY = 0.2
+"""Extra standard deviations for each factor of e in size from where the block was measured."""
+REGISTER, ADDER, MULTIPLIER, MEMORY = 1.0, 0.9, 70.0, 0.02
+"""Sizes of a register bit, an adder bit, an 8x8 multiplier with its share of the tree, and what surrounds a memory bit (macros are not area)."""
 Parameters = Mapping[str, int]
 
 
@@ -73,36 +81,91 @@ def described(order: WorkOrder) -> str:
     return choice_of(order).described
 
 
-class CostModel:
-    """Predicts block costs from measured candidates. Deterministic in the set of candidates."""
+@dataclass(frozen=True)
+class _Seen:
+    """A measured (or believed) choice at a parameter point."""
 
-    def __init__(self, candidates: Iterable[Candidate]) -> None:
-        self._exact: dict[Choice, list[tuple[Candidate, BlockCost]]] = {}
-        self._block: dict[str, list[tuple[Candidate, BlockCost]]] = {}
-        for candidate in candidates:
-            if candidate.passed and candidate.cost is not None:
-                pair = (candidate, candidate.cost)
-                self._exact.setdefault(choice_of(candidate.order), []).append(pair)
-                self._block.setdefault(candidate.block, []).append(pair)
+    choice: Choice
+    parameters: Parameters
+    cost: BlockCost
+
+
+class CostModel:
+    """Predicts block costs from what was measured, with how sure it is.
+
+    One Gaussian process a block on the logarithms of area, period and energy over size (Rasmussen & Williams 2006,
+    algorithm 2.1); choices are alike in as far as they share variant and option values. A prediction is `CAUTION`
+    standard deviations *below* the mean, so that a search tries what it does not know; exact measurements are
+    returned as they are. Deterministic in the set of candidates.
+    """
+
+    def __init__(self, candidates: Iterable[Candidate], believed: tuple[_Seen, ...] = ()) -> None:
+        found = sorted((c for c in candidates if c.passed and c.cost is not None), key=lambda c: c.id)
+        seen = [_Seen(choice_of(c.order), c.parameters, c.cost) for c in found if c.cost is not None]
+        self._exact = {(s.choice, _point(s.choice.block, s.parameters)): s.cost for s in seen}
+        self._seen: dict[str, list[_Seen]] = {}
+        for item in [*seen, *believed]:
+            self._seen.setdefault(item.choice.block, []).append(item)
+        self._candidates, self._believed = found, believed
+        self._weights: dict[str, tuple[Any, Any]] = {}
 
     def measured(self, choice: Choice, p: Parameters) -> bool:
         """Whether exactly this was synthesised at these parameters, as far as the block depends on them."""
-        here = relevant(choice.block, p)
-        return any(relevant(choice.block, c.parameters) == here for c, _ in self._exact.get(choice, []))
+        return (choice, _point(choice.block, p)) in self._exact
 
-    def predict(self, choice: Choice, p: Parameters) -> BlockCost:
+    def predict(self, choice: Choice, p: Parameters, caution: float = CAUTION) -> BlockCost:
         """Cost of `choice` at parameters `p`. KeyError if nothing of its block was ever measured."""
-        known = self._exact.get(choice)
-        hope = 1.0 if known else HOPE
-        candidate, cost = self._nearest(known or self._block[choice.block], choice.block, p)
-        grow = size(choice.block, p) / size(choice.block, candidate.parameters)
-        slow = depth(choice.block, p) / depth(choice.block, candidate.parameters)
-        power = None if cost.power_mw is None else cost.power_mw * grow * hope
-        return BlockCost(cost.area_um2 * grow * hope, cost.period_ns * slow * hope, power)
+        known = self._exact.get((choice, _point(choice.block, p)))
+        if known is not None:
+            return known
+        seen = self._seen[choice.block]
+        means, spreads = self._posterior(choice, p, seen)
+        area, period, energy = np.exp(means - caution * spreads)
+        grow, slow = size(choice.block, p), depth(choice.block, p)
+        return BlockCost(float(area) * grow, float(period) * slow, float(energy) * grow)
+
+    def believing(self, choice: Choice, p: Parameters) -> CostModel:
+        """The model as if `choice` had been measured to be what is expected: choices like it promise less news."""
+        expected = self.predict(choice, p, caution=0.0)
+        return CostModel(self._candidates, (*self._believed, _Seen(choice, p, expected)))
+
+    def _posterior(self, choice: Choice, p: Parameters, seen: list[_Seen]) -> tuple[Any, Any]:
+        """Means and standard deviations of the three logarithms at `choice`."""
+        inverse, weighted = self._fit(choice.block, seen)
+        across = np.array([_alike(choice, item.choice) for item in seen])
+        away = abs(math.log(size(choice.block, p) / size(choice.block, seen[0].parameters)))
+        left = max(0.0, _alike(choice, choice) - float(across @ inverse @ across))
+        return self._center(seen) + across @ weighted, SPREAD * math.sqrt(left + (AWAY * away) ** 2)
+
+    def _fit(self, block: str, seen: list[_Seen]) -> tuple[Any, Any]:
+        if block not in self._weights:
+            kernel = np.array([[_alike(a.choice, b.choice) for b in seen] for a in seen])
+            inverse = np.linalg.inv(kernel + NOISE**2 * np.eye(len(seen)))
+            targets = np.array([_logarithms(item) for item in seen]) - self._center(seen)
+            self._weights[block] = inverse, inverse @ targets
+        return self._weights[block]
 
     @staticmethod
-    def _nearest(pairs: list[tuple[Candidate, BlockCost]], block: str, p: Parameters) -> tuple[Candidate, BlockCost]:
-        def far(pair: tuple[Candidate, BlockCost]) -> tuple[float, str]:
-            return abs(math.log(size(block, p) / size(block, pair[0].parameters))), pair[0].id
+    def _center(seen: list[_Seen]) -> Any:
+        return np.mean([_logarithms(item) for item in seen], axis=0)
 
-        return min(pairs, key=far)
+
+def _logarithms(item: _Seen) -> Any:
+    """Logarithms of area, period and energy, each over what it grows with."""
+    grow, slow = size(item.choice.block, item.parameters), depth(item.choice.block, item.parameters)
+    energy = item.cost.cycle_pj or item.cost.area_um2 * 1e-4
+    return np.log([item.cost.area_um2 / grow, item.cost.period_ns / slow, energy / grow])
+
+
+def _alike(a: Choice, b: Choice) -> float:
+    """Share of what decides a block's cost that two choices have in common: half the variant, half its options."""
+    if a.variant != b.variant:
+        return 0.0
+    if not a.options:
+        return 1.0
+    same = sum(x == y for x, y in zip(a.options, b.options, strict=True))
+    return 0.5 + 0.5 * same / len(a.options)
+
+
+def _point(block: str, p: Parameters) -> tuple[tuple[str, int], ...]:
+    return tuple(relevant(block, p).items())

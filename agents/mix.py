@@ -1,4 +1,4 @@
-"""Combine blocks: areas and powers add up, the slowest sets the period, so each period has one smallest mix."""
+"""Combine blocks: areas and energies add up, the slowest sets the period, so each period has one smallest mix."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Offer = tuple[T, BlockCost]
 
 
 def mixes(offers: Mapping[str, Sequence[Offer[T]]], thrifty: bool) -> Iterator[dict[str, Offer[T]]]:
-    """For every period some offer has, slowest last, the mix within it of least area (of least power if `thrifty`).
+    """For every period some offer has, slowest last, the mix within it of least area (of least energy if `thrifty`).
 
-    Every mix of least objective is among them, for any objective that grows with area, power and period. Ties go to
+    Every mix of least objective is among them, for any objective that grows with area, energy and period. Ties go to
     the offer that comes first. Periods some block cannot keep are left out.
     """
     periods = sorted({cost.period_ns for offered in offers.values() for _, cost in offered})
@@ -27,7 +27,7 @@ def mixes(offers: Mapping[str, Sequence[Offer[T]]], thrifty: bool) -> Iterator[d
 
 def _least(offered: Sequence[Offer[T]], thrifty: bool) -> Offer[T]:
     def key(offer: Offer[T]) -> tuple[float, float]:
-        area, power = offer[1].area_um2, offer[1].power_mw or 0.0
-        return (power, area) if thrifty else (area, power)
+        area, energy = offer[1].area_um2, offer[1].cycle_pj or 0.0
+        return (energy, area) if thrifty else (area, energy)
 
     return min(offered, key=key)

@@ -26,11 +26,11 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class BlockCost:
-    """What a block costs in the spec's technology, without the blocks it instantiates."""
+    """What a block costs in the spec's technology, without the blocks it instantiates. cycle_pj: energy a cycle."""
 
     area_um2: float
     period_ns: float
-    power_mw: float | None = None
+    cycle_pj: float | None = None
 
 
 @dataclass(frozen=True)

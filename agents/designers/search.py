@@ -158,9 +158,8 @@ class SearchDesigner:
         period = max(cost.period_ns for cost in costs) * slower
         if period > context.spec.clock_ns or area > (context.spec.budgets.area_um2 or math.inf):
             return UNFIT * period
-        latency = cycles * longer * period
-        power = sum(cost.power_mw or 0.0 for cost in costs)
-        return objective(context.spec, area, latency, power * latency)
+        energy = sum(cost.cycle_pj or 0.0 for cost in costs) * cycles * longer
+        return objective(context.spec, area, cycles * longer * period, energy)
 
     def _correction(self, context: Context) -> tuple[float, float, float]:
         """(area, period, cycles) of the newest measured whole over the cost model's sum, maximum and cycles."""
@@ -189,17 +188,32 @@ class SearchDesigner:
         If all are, the top alone: its evidence stands, and the mix is assembled.
         """
         model = CostModel(context.candidates)
-
-        def promise(choice: Choice) -> tuple[float, str]:
-            mix = found.choices | {choice.block: choice}
-            costs = [model.predict(c, found.parameters) for c in mix.values()]
-            return self._value(context, found.parameters, costs), str(choice)
-
         wanted = [choice for choice in found.choices.values() if not model.measured(choice, found.parameters)]
-        others = [c for offered in self._open_choices(context).values() for c in offered if c not in wanted]
-        probes = sorted((c for c in others if not model.measured(c, found.parameters)), key=promise)
-        chosen = [*wanted, *probes[:PROBES]] or [found.choices["top"]]
+        for choice in wanted:
+            model = model.believing(choice, found.parameters)
+        chosen = [*wanted, *self._probes(context, model, found, wanted)] or [found.choices["top"]]
         return tuple(order_for(context.round, choice) for choice in chosen)
+
+    def _probes(self, context: Context, model: CostModel, found: Found, wanted: Sequence[Choice]) -> list[Choice]:
+        """Alternatives that may improve the mix, each the most promising once those before it are believed."""
+        others = [c for offered in self._open_choices(context).values() for c in offered if c not in wanted]
+        others = [c for c in others if not model.measured(c, found.parameters)]
+        probes: list[Choice] = []
+        while others and len(probes) < PROBES:
+            mix = {block: model.predict(c, found.parameters) for block, c in found.choices.items()}
+            promises = {c: self._swapped(context, found, mix, c, model) for c in others}
+            best = min(others, key=lambda c: (promises[c], str(c)))
+            if promises[best] >= self._value(context, found.parameters, list(mix.values())):
+                break
+            probes.append(best)
+            others.remove(best)
+            model = model.believing(best, found.parameters)
+        return probes
+
+    def _swapped(self, context: Context, found: Found, mix: Mapping[str, BlockCost], choice: Choice,
+                 model: CostModel) -> float:  # fmt: skip
+        costs = dict(mix) | {choice.block: model.predict(choice, found.parameters)}
+        return self._value(context, found.parameters, list(costs.values()))
 
 
 def _cost(candidate: Candidate) -> BlockCost:
