@@ -25,7 +25,8 @@ NOISE = 0.05
 AWAY = 0.2
 """Extra standard deviations for each factor of e in size from where the block was measured."""
 REGISTER, ADDER, MULTIPLIER, MEMORY = 1.0, 0.9, 70.0, 0.02
-"""Sizes of a register bit, an adder bit, an 8x8 multiplier with its share of the tree, and what surrounds a memory bit (macros are not area)."""
+"""Sizes of a register bit, an adder bit, an 8x8 multiplier with its share of the tree, and of what surrounds a memory
+bit: memories themselves are macros and no area."""
 Parameters = Mapping[str, int]
 
 

@@ -55,7 +55,7 @@ class ToyEvaluator:
         area, period = VARIANTS[_variant(design, block)]
         p = design.manifest.parameters
         base = {"array": 9.0, "requantizer": 8.0}.get(block, 4.0)
-        return BlockCost(60 * size(block, p) * area, base * period, 0.01 * size(block, p) * area)
+        return BlockCost(60 * size(block, p) * area, base * period, 0.001 * size(block, p) * area)
 
     def fits(self, manifest: Manifest) -> bool:
         needs = {"MATRIX_PARAMS": 128, "VECTOR_PARAMS": 64, "ROW_SCALES": 64 // manifest.tile, "ACT_TABLES": 1}

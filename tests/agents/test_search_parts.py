@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.constraints import Constraints
-from agents.cost import HOPE, Choice, CostModel, depth, size
+from agents.cost import Choice, CostModel, depth, size
 from agents.designers import BlockCost, Candidate, WorkOrder
 from agents.designers.library import TemplateLibrary
 from agents.designers.space import Space
@@ -24,28 +24,54 @@ SPACE = Space(SPEC, ToyEvaluator(SPEC))
 POINT = SPACE.point((4, 4)) or {}
 
 
-def candidate(block: str, variant: str, area: float, parameters: dict[str, int] = POINT) -> Candidate:
-    order = WorkOrder(1, block, variant)
-    return Candidate(order, parameters, {}, True, (), BlockCost(area, 5.0, 1.0), 1)
+def candidate(block: str, variant: str, area: float, options: dict[str, int | str] | None = None) -> Candidate:
+    order = WorkOrder(1, block, variant, options or {})
+    return Candidate(order, POINT, {}, True, (), BlockCost(area, 5.0, 1.0), 1)
 
 
 def test_a_measured_block_is_predicted_as_measured() -> None:
     model = CostModel([candidate("array", "plain", 1000.0)])
     assert model.predict(Choice("array", "plain"), POINT) == BlockCost(1000.0, 5.0, 1.0)
     assert model.measured(Choice("array", "plain"), POINT)
+    assert model.measured(Choice("array", "plain"), POINT | {"QUEUE": 8})
+    assert not model.measured(Choice("array", "plain"), POINT | {"T": 8})
 
 
 def test_an_unmeasured_variant_is_hoped_to_be_better() -> None:
     model = CostModel([candidate("array", "plain", 1000.0)])
-    assert model.predict(Choice("array", "quick"), POINT).area_um2 == pytest.approx(1000.0 * HOPE)
+    hoped = model.predict(Choice("array", "quick"), POINT)
+    assert hoped.area_um2 < 900.0
+    assert hoped.period_ns < 4.5
+    assert model.predict(Choice("array", "quick"), POINT, caution=0.0).area_um2 == pytest.approx(1000.0)
 
 
-def test_a_block_is_scaled_from_the_nearest_point() -> None:
+def test_hope_is_less_for_what_is_like_something_measured() -> None:
+    model = CostModel([candidate("array", "tree", 1000.0, options={"a": 0, "b": 0, "c": 0})])
+    one, all_ = (Choice("array", "tree", (("a", 1), ("b", b), ("c", b))) for b in (0, 1))
+    assert model.predict(all_, POINT).area_um2 < model.predict(one, POINT).area_um2 < 1000.0
+
+
+def test_believing_a_choice_takes_the_hope_from_those_like_it() -> None:
+    model = CostModel([candidate("array", "plain", 1000.0)])
+    two = [Choice("array", "tree", (("a", a),)) for a in (0, 1)]
+    before = model.predict(two[1], POINT).area_um2
+    assert before < model.believing(two[0], POINT).predict(two[1], POINT).area_um2 < 1000.0
+
+
+def test_options_that_helped_before_are_expected_to_help_again() -> None:
+    seen = [({"a": 0, "b": 0}, 1000.0), ({"a": 1, "b": 0}, 500.0)]
+    model = CostModel([candidate("array", "tree", area, options=options) for options, area in seen])
+    worse, better = (Choice("array", "tree", (("a", a), ("b", 1))) for a in (0, 1))
+    expected = [model.predict(choice, POINT, caution=0.0).area_um2 for choice in (better, worse)]
+    assert expected[0] < 0.9 * expected[1]
+
+
+def test_a_block_is_scaled_to_another_point() -> None:
     small = SPACE.point((2, 8)) or {}
-    model = CostModel([candidate("array", "plain", 1000.0), candidate("array", "plain", 300.0, small)])
-    near = SPACE.point((2, 4)) or {}
-    expected = 300.0 * size("array", near) / size("array", small)
-    assert model.predict(Choice("array", "plain"), near).area_um2 == pytest.approx(expected)
+    model = CostModel([candidate("array", "plain", 1000.0)])
+    expected = 1000.0 * size("array", small) / size("array", POINT)
+    found = model.predict(Choice("array", "plain"), small, caution=0.0).area_um2
+    assert found == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize("block", contracts.names())
