@@ -38,7 +38,9 @@ class Choices:
     group: row-blocks of an activation panel; weight_words: most words of a weight panel; chunk: row groups that
     pass together through a pair of GEMMs (0: all); ahead: heads whose scores are computed before the first
     head's values are mixed; context_home: head results go through memory instead of staying local;
-    split_words: row width from which a GEMM's input is kept in column chunks and accumulated over them (0: never).
+    split_words: row width from which a GEMM's input is kept in column chunks and accumulated over them (0: never);
+    columns: words of a column chunk in which the second of a pair of GEMMs and the sum after it pass through
+    memory instead of staying local (0: they stay).
     """
 
     group: int = 1
@@ -47,6 +49,7 @@ class Choices:
     ahead: int = 0
     context_home: bool = False
     split_words: int = 0
+    columns: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,17 @@ class _Weights:
     tiles: int
     low: int
     words: int
+
+
+@dataclass(frozen=True)
+class _Narrow:
+    """A GEMM and the sum after it by column chunks: the grid both write, and the sum's other operand."""
+
+    gemm: QGemm
+    add: QAdd
+    out: Grid
+    other: Grid
+    product_first: bool
 
 
 @dataclass(frozen=True)
@@ -220,21 +234,26 @@ class Lowering:
             }
             self.steps.append(Step("LAYERNORM", op.out, self._vector(out, i, cols) | {"b_addr": 0}, refs))
 
+    def _sum(self, op: QAdd, pair: tuple[Panel, Panel], out: Panel, cols: int) -> None:
+        """One ADD of two panels of `cols` columns."""
+        params = self._params(Store.VECTOR_PARAMS, (op.first, op.second), f"{op.out} parameters")
+        refs = {
+            "a_addr": Ref(pair[0]),
+            "b_addr": Ref(pair[1]),
+            "o_addr": Ref(out, reads=False, writes=True),
+            "p_addr": self._entry(params),
+        }
+        strides = {f"{name}_stride": panel.row_words for name, panel in zip("abo", (*pair, out), strict=True)}
+        fixed = {"row_blocks": out.rows, "cols": cols, "frac": 2, "r_addr": 0} | strides
+        self.steps.append(Step("ADD", op.out, fixed, refs))
+
     def _add(self, op: QAdd, groups: range) -> None:
         first, second = self.grids[op.a], self.grids[op.b]
         if op.out not in self.grids:
             self.grids[op.out] = self._reusable(op) or self._fresh(op.out)
         out = self.grids[op.out]
-        params = self._params(Store.VECTOR_PARAMS, (op.first, op.second), f"{op.out} parameters")
         for i in groups:
-            refs = {
-                "a_addr": Ref(first.panels[i][0]),
-                "b_addr": Ref(second.panels[i][0]),
-                "o_addr": Ref(out.panels[i][0], reads=False, writes=True),
-                "p_addr": self._entry(params),
-            }
-            cols = self.shapes[op.out][1]
-            self.steps.append(Step("ADD", op.out, self._vector(out, i, cols), refs))
+            self._sum(op, (first.panels[i][0], second.panels[i][0]), out.panels[i][0], self.shapes[op.out][1])
 
     def _reusable(self, op: QAdd) -> Grid | None:
         """An operand's grid that the sum may overwrite: read by nobody else, and not a tensor kept in memory."""
@@ -268,9 +287,51 @@ class Lowering:
         self.fused |= {item.out for item in chain}
         groups = self._groups(op.rows)
         size = self.choices.chunk or groups
+        narrow = self._narrow(chain) if self.choices.columns and len(chain) == 3 else None
         for first in range(0, groups, size):
-            for item in chain:
-                self._rowwise(item, range(first, min(first + size, groups)))
+            some = range(first, min(first + size, groups))
+            if narrow is None:
+                for item in chain:
+                    self._rowwise(item, some)
+            else:
+                self._rowwise(op, some)
+                self._by_columns(narrow, some)
+        if narrow is not None:
+            self._reread(narrow.add.out, self.grids[narrow.add.out])
+
+    def _narrow(self, chain: list[QGemm | QAdd]) -> _Narrow:
+        """Column chunks for the chain's second GEMM and its sum, which takes the product's place and goes to memory."""
+        second, add = chain[1], chain[2]
+        assert isinstance(second, QGemm)
+        assert isinstance(add, QAdd)
+        words = self._words(self.shapes[second.out][1])
+        step = max(1, self.choices.columns * self.dot // self.align) * self.align // self.dot
+        out = self._fresh(second.out, tuple(range(0, words, step)))
+        self.grids[add.out] = out
+        other = add.b if add.a == second.out else add.a
+        return _Narrow(second, add, out, self._view(other, out.starts), add.a == second.out)
+
+    def _view(self, name: str, starts: tuple[int, ...]) -> Grid:
+        """The tensor by column chunks, loaded from memory, to which it is stored if it does not come from there."""
+        grid = self.grids[name]
+        home = grid.panels[0][0].home
+        assert home is not None
+        for row in grid.panels:
+            for panel in row:
+                panel.through = panel.through or not panel.filled
+        return make_grid(name, self.manifest, grid.row_blocks, grid.words, self.group, home, starts, filled=True)
+
+    def _by_columns(self, narrow: _Narrow, groups: range) -> None:
+        out, add = narrow.out, narrow.add
+        ends = (*out.starts[1:], out.words)
+        for chunk, (low, high) in enumerate(zip(out.starts, ends, strict=True)):
+            self._gemm(narrow.gemm, groups, range(low, high))
+            cols = min(self.shapes[add.out][1], high * self.dot) - low * self.dot
+            if cols > 0:
+                sums, others = (grid.panels for grid in (out, narrow.other))
+                for i in groups:
+                    pair = (sums[i][chunk], others[i][chunk])
+                    self._sum(add, pair if narrow.product_first else pair[::-1], sums[i][chunk], cols)
 
     def _splits(self, words: int) -> tuple[int, ...]:
         """First words of the column chunks in which a tensor of `words` a row-block is kept."""
@@ -280,7 +341,8 @@ class Lowering:
         step = max(limit * self.dot // self.align, 1) * self.align // self.dot
         return tuple(range(0, words, step))
 
-    def _gemm(self, op: QGemm, groups: range) -> None:
+    def _gemm(self, op: QGemm, groups: range, words: range | None = None) -> None:
+        """Row groups of a GEMM; of its output's columns only those in `words`, if given."""
         source = self.grids[op.a]
         if op.out not in self.grids:
             chained = op.out in self.fused and any(isinstance(o, QGemm) and o.a == op.out for o in self.graph.ops)
@@ -290,18 +352,24 @@ class Lowering:
         if op.table is not None:
             table = self._blob(Store.TABLES, op.table.astype(np.int8).tobytes(), f"{op.out} table")
         if len(source.starts) > 1:
-            self._gemm_split(op, source, out, groups, table)
+            self._gemm_split(op, source, out, groups, table, words)
             return
         for part in self._weights(op, source, out.starts):
+            if words is not None and part.first * self.tile // self.dot not in words:
+                continue
             for i in groups:
                 panel, offset = out.at(i, part.first * self.tile // self.dot)
                 target = Ref(panel, offset, reads=False, writes=True)
                 self._multiply(op, source, i, part, target, panel.row_words, table)
 
-    def _gemm_split(self, op: QGemm, source: Grid, out: Grid, groups: range, table: Panel | None) -> None:
+    def _gemm_split(
+        self, op: QGemm, source: Grid, out: Grid, groups: range, table: Panel | None, words: range | None
+    ) -> None:
         """K in chunks: each output tile is accumulated over them with KEEP and HOLD before the next begins."""
         parts = self._weights(op, source, out.starts)
         for first in sorted({part.first for part in parts}):
+            if words is not None and first * self.tile // self.dot not in words:
+                continue
             row = [part for part in parts if part.first == first]
             for i in groups:
                 for block in range(min(self.group, self._blocks(op.rows) - i * self.group)):

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from hwlib import isa
 from hwlib.design import Manifest
@@ -22,9 +23,18 @@ from mfm.program.effects import TABLE_BYTES, Store, capacity, entries_per_word
 from mfm.run.timing import CostModel
 from mfm.schedule.panels import Panel, Step
 
+Units = NDArray[np.int64]
+Float = NDArray[np.float64]
+
 NEVER = float("inf")
 RELOAD_WEIGHT = 0.5
 """A cycle of extra traffic against a cycle of stall: the bus is seldom the bottleneck."""
+
+
+NEAR = 2e4
+"""Cycles to its next use at which evicting a panel costs one reload more."""
+SMALL = 32
+"""Panels below this share of the storage may lie anywhere."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,25 @@ class _Place:
     def overlapping(self, low: int, high: int) -> list[Panel]:
         return [p for p, s in self.start.items() if s < high and s + p.size > low]
 
-    def candidates(self, need: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """First units worth trying: against either side of every resident panel and of the storage."""
+    def candidates(self, need: int) -> Units:
+        """First units worth trying: multiples of `need`, so that panels of a size share slots; small ones anywhere."""
+        if need * SMALL >= self.size:
+            return np.arange(0, self.size - need + 1, need)
+        return self.edges(need)
+
+    def edges(self, need: int) -> Units:
+        """Places against either side of every resident panel and of the storage."""
         edges = {0, self.size - need}
         for panel, start in self.start.items():
             edges |= {start, start + panel.size, start - need, start + panel.size - need}
         return np.array(sorted(e for e in edges if 0 <= e <= self.size - need), dtype=np.int64)
+
+    def windows(self, starts: Units, need: int) -> tuple[Float, Float, Float]:
+        """For `need` units from each start: soonest next use, latest touch, cycles to bring back what is there."""
+        low, recent, reload = (
+            sliding_window_view(values, need)[starts] for values in (self.next_use, self.touched, self.reload)
+        )
+        return low.min(axis=1), recent.max(axis=1), reload.sum(axis=1)
 
     def drop(self, panel: Panel) -> None:
         where = self.span(panel)
@@ -104,7 +127,7 @@ class Residency:
 
     def _index(self) -> None:
         for t, step in enumerate(self.steps):
-            cost = self.costs.cost(step.op, _sized(step), step.flags)
+            cost = self.costs.cost(step.op, step.operands, step.flags)
             weight = 1.0 if step.op == "GEMM" else 0.25
             self.when[t + 1] = self.when[t] + weight * cost.work
             for panel in step.panels():
@@ -146,24 +169,28 @@ class Residency:
         need = panel.size
         if need > place.size:
             raise self._too_small(panel, place)
-        starts = place.candidates(need)
-        low = minimum_filter1d(place.next_use, need, origin=-(need // 2), mode="nearest")[starts]
-        recent = maximum_filter1d(place.touched, need, origin=-(need // 2), mode="nearest")[starts]
-        total = np.concatenate(([0.0], np.cumsum(place.reload)))
-        reload = total[starts + need] - total[starts]
-        lead = 2 * self._load_cycles(panel) + 200 if panel.filled or panel in self.started else 0.0
-        score = np.maximum(0.0, lead - (self.clock - recent)) + RELOAD_WEIGHT * reload
-        soon = np.where(np.isinf(low), 0.0, reload * 2e4 / np.maximum(low - self.clock, 1.0))
-        score = np.where(
-            low < 0, NEVER, score + np.minimum(soon, 1e6) + 1e-3 * np.maximum(recent - self.clock + 1e5, 0)
-        )
-        best = int(np.argmin(score))
-        if np.isinf(score[best]):
+        first = self._cheapest(place, panel, place.candidates(need))
+        if first is None:
+            first = self._cheapest(place, panel, place.edges(need))
+        if first is None:
             raise self._too_small(panel, place)
-        first = int(starts[best])
         for victim in place.overlapping(first, first + need):
             self._evict(place, victim, layer)
         place.start[panel] = first
+
+    def _cheapest(self, place: _Place, panel: Panel, starts: Units) -> int | None:
+        """The cheapest of `starts` to take for `panel`; None if each holds something the step needs."""
+        need = panel.size
+        low, recent, reload = place.windows(starts, need)
+        lead = 2 * self._load_cycles(panel) + 200 if panel.filled or panel in self.started else 0.0
+        stall = np.maximum(0.0, lead - (self.clock - recent))
+        soon = np.where(np.isinf(low), 0.0, np.minimum(reload * NEAR / np.maximum(low - self.clock, 1.0), 1e6))
+        score = stall + RELOAD_WEIGHT * reload + soon + 1e-3 * np.maximum(recent - self.clock + 1e5, 0)
+        if need * SMALL < place.size:
+            score += np.arange(len(starts))[::-1] * 1e-6
+        score = np.where(low < 0, NEVER, score)
+        best = int(np.argmin(score))
+        return None if np.isinf(score[best]) else int(starts[best])
 
     def _too_small(self, panel: Panel, place: _Place) -> InputError:
         name = {Store.SCRATCHPAD: "WORDS"}.get(panel.store, panel.store.name)
@@ -228,10 +255,6 @@ class Residency:
                 continue
             place.next_use[where] = self.when[self.uses[panel][-1]]
             place.reload[where] = self._load_cycles(panel) / panel.size * (1 if self.in_memory[panel] else 2)
-
-
-def _sized(step: Step) -> dict[str, int]:
-    return step.operands
 
 
 def residency(steps: Sequence[Step], manifest: Manifest) -> list[Event]:

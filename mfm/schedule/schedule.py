@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hwlib.design import Manifest
 from hwlib.errors import InputError
 from hwlib.isa import INSTRUCTION_BYTES
@@ -15,6 +17,9 @@ from mfm.run.cycles import run_cycles
 from mfm.schedule.lower import Choices, Lowering
 from mfm.schedule.order import program_order
 from mfm.schedule.residency import residency
+
+EFFORT = 16_000
+"""Instructions the search may emit over all schedules it tries: bounds its time, and is the same on every machine."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class _Search:
         self.seen: dict[Choices, int | None] = {}
         self.best: tuple[int, Choices, Program] | None = None
         self.error: InputError | None = None
+        self.effort = 0
 
     def run(self) -> Scheduled:
         for choices in self._starts():
@@ -72,7 +78,8 @@ class _Search:
             raise self.error or InputError("nothing to schedule", self.graph.name)
         for name, values in self._axes():
             for value in values:
-                self._try(replace(self.best[1], **{name: value}))
+                if self.effort < EFFORT:
+                    self._try(replace(self.best[1], **{name: value}))
         cycles, choices, program = self.best
         return Scheduled(program, choices, cycles, len(self.seen))
 
@@ -84,31 +91,47 @@ class _Search:
         except InputError as error:
             self.seen[choices], self.error = None, error
             return
+        self.effort += len(program.instructions)
         cycles = run_cycles(program, self.manifest, self.latency).cycles
         self.seen[choices] = cycles
         if self.best is None or cycles < self.best[0]:
             self.best = (cycles, choices, program)
 
     def _starts(self) -> Iterable[Choices]:
-        """From the roomy to the frugal: the later ones are for scratchpads where the earlier do not fit."""
-        words = self.manifest.parameters["WORDS"]
-        yield Choices(1, words // 10, chunk=3, ahead=0, context_home=True)
+        """From the roomy to the frugal: the last ones are for scratchpads where the others do not fit."""
+        words, width = self.manifest.parameters["WORDS"], self._width()
         yield Choices(self._row_blocks(), words // 8, ahead=1)
+        if self.manifest.dot <= self.manifest.tile:
+            yield Choices(1, width, 3, 0, True, width)
+        yield Choices(1, self._step * width, 3, 0, True, columns=4 * self._step * self.manifest.tile // self.manifest.dot)
         if self.best is None:
             yield Choices(1, 1, chunk=1, context_home=True)
-            yield Choices(1, 1, chunk=1, context_home=True, split_words=max(1, words // 8))
+            yield Choices(1, 1, chunk=1, context_home=True, columns=1)
+            yield Choices(1, 1, chunk=1, context_home=True, split_words=max(1, words // 8), columns=1)
+
+    @property
+    def _step(self) -> int:
+        """Column tiles a weight panel has at least."""
+        return max(1, self.manifest.dot // self.manifest.tile)
+
+    def _width(self) -> int:
+        """Words of a row of the narrowest tensor that enters a linear layer of more than a tile of columns."""
+        columns = [op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)]
+        return -(-max(1, int(np.median(columns))) // self.manifest.dot)
 
     def _row_blocks(self) -> int:
         rows = max(op.rows for op in self.graph.ops if isinstance(op, QGemm))
         return -(-rows // self.manifest.tile)
 
     def _axes(self) -> list[tuple[str, list[int]]]:
+        """What may be changed in the best so far, one at a time, the likeliest to matter first."""
         blocks, words = self._row_blocks(), self.manifest.parameters["WORDS"]
         heads = max((len(op.heads) for op in self.graph.ops if isinstance(op, QAttention)), default=1)
         return [
-            ("chunk", sorted({0, 2, 3, 4} & set(range(blocks)))),
-            ("weight_words", sorted({words // 24, words // 16, words // 12, words // 5})),
-            ("group", sorted({g for g in (1, 2, 4) if g <= blocks})),
             ("ahead", sorted({0, 1, heads - 1})),
             ("context_home", [0, 1]),
+            ("chunk", sorted({0, 2, 3, 4} & set(range(blocks)))),
+            ("weight_words", sorted({words // 24, words // 12, words // 5, self._width(), 2 * self._width()})),
+            ("group", sorted({g for g in (1, 2, 4) if g <= blocks})),
+            ("split_words", [0, self._width()]),
         ]
