@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _INSTANCE = re.compile(r"\bsram_1r1w\s*#\(\s*(?P<parameters>[^;]*?)\)\s*(?=\\?[\w$\\.\[\]]+\s+\()")
-_PARAMETER = re.compile(r"\.(\w+)\(\d+'s?[dhb]?([0-9a-fx]+)\)")
+_PARAMETER = re.compile(r"\.(\w+)\(\d+'s?([bdh])([0-9a-f]+)\)")
+_BASE = {"b": 2, "d": 10, "h": 16}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def macros_of(netlist: str) -> tuple[str, dict[str, tuple[Macro, int]]]:
     found: dict[str, tuple[Macro, int]] = {}
 
     def swap(match: re.Match[str]) -> str:
-        values = {name: int(value) for name, value in _PARAMETER.findall(match["parameters"])}
+        values = {name: int(digits, _BASE[base]) for name, base, digits in _PARAMETER.findall(match["parameters"])}
         macro = Macro(values.get("WIDTH", 32), values.get("DEPTH", 64), values.get("GRAIN", 8))
         found[macro.cell] = (macro, found.get(macro.cell, (macro, 0))[1] + 1)
         return f"{macro.cell} "

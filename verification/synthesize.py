@@ -29,8 +29,6 @@ from verification.build import copy_sources
 from verification.memory_macros import Macro, macros_of
 from verification.timing import Path as TimingPath
 
-FLOW = 1
-"""Raised whenever a result may change, so that kept results are not reused."""
 MEMORY_CELL = "sram_1r1w"
 _LIMITS = yosys.Limits(seconds=1500, memory_bytes=8 << 30)
 
@@ -145,7 +143,7 @@ def _map_block(
     design: rtlil.Design, name: str, files: Sequence[Path], technology: Technology, clock_ns: float
 ) -> BlockResult:
     parts = {
-        "flow": f"{FLOW} {clock_ns} {toolchain.tool('yosys').version}",
+        "flow": f"{toolchain.tool('yosys').version}\n{_mapping_script(design, name, technology)}{_abc_script(technology, clock_ns)}",
         "technology": _technology_digest(technology),
         "sources": cache.digest_files([path for path in files if path.stem in design.sources(name)]),
         "elaborated": design.signature(name),
@@ -187,6 +185,8 @@ setundef -zero
 opt_clean
 splitnets
 opt_clean -purge
+read_liberty -lib cells.lib
+rename -wire -suffix _cell
 tee -q -o result/stat.json stat -json -liberty cells.lib
 write_verilog -noattr -noexpr -nohex -nodec result/netlist.v
 """

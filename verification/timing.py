@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwlib.errors import InputError
@@ -15,6 +15,10 @@ ACTIVITY = 0.2
 """Transitions a cycle assumed on every net; OpenSTA 2019 reads no waveforms."""
 
 _POINT = re.compile(r"^ +-?[\d.]+ +-?(?P<time>[\d.]+) [v^] (?P<pin>\S+) \((?P<cell>\S+)\)$", re.MULTILINE)
+
+
+_DECLARATION = re.compile(r"  (?:input|output|wire) (?:\[(?P<high>\d+):(?P<low>\d+)\] )(?P<name>\w+);")
+_CONCATENATION = re.compile(r"  assign (?P<left>\{.*\}) = (?P<right>.*);$")
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,50 @@ def measure(
         (work / "cells.lib").write_bytes(gzip.decompress(data) if technology.liberty.suffix == ".gz" else data)
         access, setup = technology.sram_access_ns, technology.sram_setup_ns
         (work / "macros.lib").write_text(memory_macros.liberty(macros, access, setup))
-        (work / "netlist.v").write_text(netlist)
+        (work / "netlist.v").write_text(split_assignments(netlist))
         (work / "sta.tcl").write_text(_script(top, clock_ns))
         done = sandbox.run(["sta", "-exit", "sta.tcl"], work, limits=sandbox.Limits(seconds=600, memory_bytes=8 << 30))
     if not done.ok or "Error" in done.output or "worst slack" not in done.output:
         lines = [line for line in done.output.splitlines() if "rror" in line]
         raise InputError(lines[0] if lines else done.stopped or "no timing report", "OpenSTA")
     return _read(done.output, clock_ns)
+
+
+def split_assignments(netlist: str) -> str:
+    """The netlist with assignments to concatenations one bit a line: OpenSTA reads no others."""
+    lines: list[str] = []
+    widths: dict[str, tuple[int, int]] = {}
+    for line in netlist.splitlines():
+        declared = _DECLARATION.match(line)
+        if declared:
+            widths[declared["name"]] = (int(declared["high"] or 0), int(declared["low"] or 0))
+        match = _CONCATENATION.match(line)
+        if match is None:
+            lines.append(line)
+            continue
+        left, right = _bits(match["left"], widths), _bits(match["right"], widths)
+        lines += [f"  assign {a} = {b};" for a, b in zip(left, right, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def _bits(expression: str, widths: Mapping[str, tuple[int, int]]) -> list[str]:
+    """The single bits of a concatenation, constant or net, most significant first."""
+    if expression.startswith("{"):
+        parts = re.findall(r"\\\S+\s|[^\s,{}]+", expression[1:-1] + " ")
+        return [bit for part in parts for bit in _bits(part.strip() + (" " if part[0] == "\\" else ""), widths)]
+    constant = re.fullmatch(r"\d+'b([01]+)", expression)
+    if constant:
+        return [f"1'b{bit}" for bit in constant[1]]
+    if expression.startswith("\\"):
+        return [expression]
+    chosen = re.fullmatch(r"(\w+)(?:\[(\d+)(?::(\d+))?\])?", expression)
+    if chosen is None:
+        raise InputError(f"cannot read '{expression}'", "mapped netlist")
+    name, high, low = chosen.groups()
+    if name not in widths:
+        return [name]
+    first, last = widths[name] if high is None else (int(high), int(low or high))
+    return [f"{name}[{n}]" for n in range(first, last - 1, -1)]
 
 
 def _script(top: str, clock_ns: float) -> str:
@@ -66,7 +107,7 @@ set_input_delay 0 -clock clk $inputs
 set_output_delay 0 -clock clk [all_outputs]
 set_false_path -from [get_ports rst_n]
 report_checks -path_delay max -digits 4
-report_worst_slack
+report_worst_slack -digits 4
 set_power_activity -global -activity {ACTIVITY}
 report_power -digits 6
 """
