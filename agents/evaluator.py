@@ -40,9 +40,6 @@ class Evaluator(Protocol):
     def block_cost(self, design: Design, block: str) -> BlockCost:
         """Synthesise one block without its sub-blocks."""
 
-    def fits(self, manifest: Manifest) -> bool:
-        """Whether the workload can run at all on a design with this manifest."""
-
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model; None if it does not fit a design with this manifest."""
 

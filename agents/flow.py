@@ -1,20 +1,36 @@
-"""The judge of real campaigns: the gates of `verification` and the compiler and cycle model of `mfm`."""
+"""The judge of real campaigns: the gates of `verification`, its synthesis, and the compiler and runs of `mfm`."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import mfm
+import verification
 from agents.designers import BlockCost
 from agents.evaluator import Measured
+from agents.kept import kept, sources
+from agents.parameters import of_block
 from agents.records import GateOutcome
-from hwlib.design import Design, Manifest
+from agents.workload import WorkloadCycles
+from hwlib.design import Design, Manifest, platform_files
 from hwlib.errors import InputError
 from hwlib.spec import Spec
+from hwlib.tech import technology
+from mfm import api as mfm_api
+from verification import cache, timing, toolchain
+from verification.memory_macros import macros_of
+from verification.synthesize import synthesize, synthesize_block
+from verification.system.simulation import MemoryModel
 
 
 class FlowEvaluator:
-    """Judges for one spec."""
+    """Judges for one spec. Costs and measurements are kept by content, as gates keep their evidence."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
+        self._technology = technology(spec.technology)
+        self._workload = WorkloadCycles(spec)
 
     def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
         raise InputError("the gates are not built yet", "verification")
@@ -23,13 +39,41 @@ class FlowEvaluator:
         raise InputError("the gates are not built yet", "verification")
 
     def block_cost(self, design: Design, block: str) -> BlockCost:
-        raise InputError("the gates are not built yet", "verification")
+        """Area, period and energy of one block, its sub-blocks and memories left out."""
+        files = design.closure_files(block)
+        values = of_block(block, design.manifest.parameters)
+        parts = self._synthesis_parts() | {"files": cache.digest_files(files), "point": json.dumps([block, values])}
+        return kept("block-cost", parts, lambda: self._block_cost(files, block, values), BlockCost)
 
-    def fits(self, manifest: Manifest) -> bool:
-        raise InputError("the gates are not built yet", "verification")
+    def _block_cost(self, files: tuple[Path, ...], block: str, values: dict[str, int]) -> BlockCost:
+        mapped = synthesize_block(files, block, values, self._technology, self._spec.clock_ns)
+        netlist, memories = macros_of(mapped.netlist)
+        macros = [macro for macro, _ in memories.values()]
+        report = timing.measure(netlist, block, self._technology, self._spec.clock_ns, macros)
+        return BlockCost(mapped.area_um2, report.min_period_ns, report.power_mw * report.min_period_ns)
 
     def model_cycles(self, manifest: Manifest) -> int | None:
-        raise InputError("the gates are not built yet", "verification")
+        """Cycles of the workload by the cycle model."""
+        return self._workload.cycles(manifest)
 
     def measure(self, design: Design) -> Measured:
-        raise InputError("the gates are not built yet", "verification")
+        """Synthesis of the whole, and one run of the workload on its RTL."""
+        spec = self._spec
+        parts = self._synthesis_parts() | {
+            "design": design.tree_hash,
+            "workload": f"{spec.workload.model_dump_json()} {spec.memory.model_dump_json()}",
+            "compiler": sources(Path(mfm.__file__).parent),
+        }
+        return kept("measured", parts, lambda: self._measure(design), Measured)
+
+    def _measure(self, design: Design) -> Measured:
+        files = (*design.rtl, *platform_files())
+        found = synthesize(files, "top", design.manifest.parameters, self._technology, self._spec.clock_ns)
+        memory = MemoryModel(latency=self._spec.memory.latency_cycles)
+        run = mfm_api.run_workload(self._spec.workload.model, design, memory)
+        return Measured(found.area_um2, found.min_period_ns, found.power_mw, run.cycles, run.mac_utilisation)
+
+    def _synthesis_parts(self) -> dict[str, str]:
+        spec = self._spec
+        flow = sources(Path(verification.__file__).parent, "*.py")
+        return {"flow": flow, "at": f"{spec.technology} {spec.clock_ns}", "tools": toolchain.fingerprint()}

@@ -17,7 +17,7 @@ from agents.models.retry import Retrying
 
 def designer_for(campaign: Campaign, evaluator: Evaluator) -> Designer:
     """Make the campaign's designer. InputError for an unknown model or a missing key."""
-    space = Space(campaign.spec, evaluator)
+    space = Space(campaign.spec, evaluator.model_cycles)
     if campaign.settings.designer == "search":
         return SearchDesigner(TemplateLibrary(), space)
     recorded = Recorded(Retrying(client(campaign.settings.model)), campaign.exchanges)

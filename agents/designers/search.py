@@ -144,8 +144,8 @@ class SearchDesigner:
             lanes=trial.suggest_categorical("ACT_LANES", [1, 2, 4]),
             banks=trial.suggest_categorical("BANKS", [2, 4, 8]),
             queue=trial.suggest_categorical("QUEUE", [2, 4]),
-            room=trial.suggest_categorical("room", [1, 2, 4, 8]),
-            entries=trial.suggest_categorical("entries", [1, 2, 4]),
+            room=trial.suggest_categorical("room", [2, 4]),
+            entries=trial.suggest_categorical("entries", [2, 4]),
         )
 
     def _value(self, context: Context, parameters: Parameters, costs: Sequence[BlockCost]) -> float:

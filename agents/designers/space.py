@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -19,22 +19,12 @@ LEAST_SHARE = 8
 """Arrays smaller than this part of the MAC budget are not considered."""
 
 
-class Compiler(Protocol):
-    """What the space asks of the compiler for the spec's workload."""
-
-    def fits(self, manifest: Manifest) -> bool:
-        """Whether the workload can run at all on a design with this manifest."""
-
-    def model_cycles(self, manifest: Manifest) -> int | None:
-        """Its cycles by the cycle model; None if it does not fit."""
-
-
 class Space:
     """Legal parameter points of a spec's workload, and the cycles of each."""
 
-    def __init__(self, spec: Spec, compiler: Compiler) -> None:
+    def __init__(self, spec: Spec, model_cycles: Callable[[Manifest], int | None]) -> None:
         self.spec = spec
-        self._compiler = compiler
+        self._model_cycles = model_cycles
         self._cycles: dict[tuple[tuple[str, int], ...], int | None] = {}
         self._guess = {name: _power_above(p.min) for name, p in contracts.load("top").parameters.items()}
 
@@ -43,7 +33,7 @@ class Space:
         key = tuple(sorted(parameters.items()))
         if key not in self._cycles:
             manifest = self._manifest(parameters)
-            self._cycles[key] = None if manifest is None else self._compiler.model_cycles(manifest)
+            self._cycles[key] = None if manifest is None else self._model_cycles(manifest)
         return self._cycles[key]
 
     @cached_property
@@ -111,8 +101,7 @@ class Space:
         return size
 
     def _fits(self, parameters: dict[str, int]) -> bool:
-        manifest = self._manifest(parameters)
-        return manifest is not None and self._compiler.fits(manifest)
+        return self.cycles(parameters) is not None
 
     def _manifest(self, parameters: dict[str, int]) -> Manifest | None:
         try:

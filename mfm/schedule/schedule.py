@@ -54,18 +54,18 @@ def build(graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: in
     )
 
 
-def schedule(graph: IntegerGraph, manifest: Manifest, latency: int = 20) -> Scheduled:
-    """The best program found by coordinate descent over the choices. Deterministic.
+def schedule(graph: IntegerGraph, manifest: Manifest, latency: int = 20, effort: int = EFFORT) -> Scheduled:
+    """The best program found by coordinate descent over the choices; with no effort, of the starting points only.
 
-    Raises InputError naming the parameter that is too small if nothing fits.
+    Deterministic. Raises InputError naming the parameter that is too small if nothing fits.
     """
-    search = _Search(graph, manifest, latency)
+    search = _Search(graph, manifest, latency, effort)
     return search.run()
 
 
 class _Search:
-    def __init__(self, graph: IntegerGraph, manifest: Manifest, latency: int) -> None:
-        self.graph, self.manifest, self.latency = graph, manifest, latency
+    def __init__(self, graph: IntegerGraph, manifest: Manifest, latency: int, limit: int) -> None:
+        self.graph, self.manifest, self.latency, self.limit = graph, manifest, latency, limit
         self.seen: dict[Choices, int | None] = {}
         self.best: tuple[int, Choices, Program] | None = None
         self.error: InputError | None = None
@@ -78,7 +78,7 @@ class _Search:
             raise self.error or InputError("nothing to schedule", self.graph.name)
         for name, values in self._axes():
             for value in values:
-                if self.effort < EFFORT:
+                if self.effort < self.limit:
                     self._try(replace(self.best[1], **{name: value}))
         cycles, choices, program = self.best
         return Scheduled(program, choices, cycles, len(self.seen))
@@ -103,7 +103,9 @@ class _Search:
         yield Choices(self._row_blocks(), words // 8, ahead=1)
         if self.manifest.dot <= self.manifest.tile:
             yield Choices(1, width, 3, 0, True, width)
-        yield Choices(1, self._step * width, 3, 0, True, columns=4 * self._step * self.manifest.tile // self.manifest.dot)
+        yield Choices(
+            1, self._step * width, 3, 0, True, columns=4 * self._step * self.manifest.tile // self.manifest.dot
+        )
         if self.best is None:
             yield Choices(1, 1, chunk=1, context_home=True)
             yield Choices(1, 1, chunk=1, context_home=True, columns=1)

@@ -57,12 +57,9 @@ class ToyEvaluator:
         base = {"array": 9.0, "requantizer": 8.0}.get(block, 4.0)
         return BlockCost(60 * size(block, p) * area, base * period, 0.001 * size(block, p) * area)
 
-    def fits(self, manifest: Manifest) -> bool:
-        needs = {"MATRIX_PARAMS": 128, "VECTOR_PARAMS": 64, "ROW_SCALES": 64 // manifest.tile, "ACT_TABLES": 1}
-        return all(manifest.parameters[n] >= need for n, need in needs.items()) and manifest.scratchpad_bytes >= 4096
-
     def model_cycles(self, manifest: Manifest) -> int | None:
-        if not self.fits(manifest):
+        needs = {"MATRIX_PARAMS": 128, "VECTOR_PARAMS": 64, "ROW_SCALES": 64 // manifest.tile, "ACT_TABLES": 1}
+        if any(manifest.parameters[name] < need for name, need in needs.items()) or manifest.scratchpad_bytes < 4096:
             return None
         return 2000 + 400_000 // manifest.macs_per_cycle + 8000 // manifest.parameters["ACT_LANES"]
 
@@ -86,4 +83,4 @@ def _variant(design: Design, block: str) -> str:
 
 def toy_designer(campaign: object, evaluator: Evaluator) -> SearchDesigner:
     """The real search designer over the toy library."""
-    return SearchDesigner(ToyLibrary(), Space(campaign.spec, evaluator))  # type: ignore[attr-defined]
+    return SearchDesigner(ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))  # type: ignore[attr-defined]

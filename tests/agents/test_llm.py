@@ -50,7 +50,7 @@ def campaign(*script: Answer, rounds: int = 2, **budget: Any) -> Iterator[tuple[
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
             metered = Metered(model, campaign.ledger, campaign.settings.budget)
-            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator))
+            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
 
         limits = Budget(rounds=rounds, **budget)
         yield (

@@ -20,7 +20,7 @@ from hwlib.errors import InputError
 from hwlib.spec import Budgets
 from tests.agents.stand_in import SPEC, ToyEvaluator
 
-SPACE = Space(SPEC, ToyEvaluator(SPEC))
+SPACE = Space(SPEC, ToyEvaluator(SPEC).model_cycles)
 POINT = SPACE.point((4, 4)) or {}
 
 
@@ -121,7 +121,7 @@ def test_a_point_outside_the_scratchpad_budget_is_none() -> None:
 
 def test_a_workload_that_fits_nothing_is_a_clear_error() -> None:
     spec = SPEC.model_copy(update={"budgets": Budgets(macs_per_cycle=64, scratchpad_kib=1)})
-    space = Space(spec, ToyEvaluator(spec))
+    space = Space(spec, ToyEvaluator(spec).model_cycles)
     with pytest.raises(InputError, match=r"toy: workload digits-vit fits no design in these budgets; raise"):
         _ = space.default_shape
 
