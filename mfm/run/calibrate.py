@@ -14,7 +14,7 @@ from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from mfm.program.builder import ProgramBuilder
 from mfm.run.cycles import simulate_stream
-from mfm.run.timing import Timing
+from mfm.run.timing import Timing, later_writes
 from verification.system.simulation import MemoryModel, Simulation, open_simulation
 
 REPEATS = 8
@@ -135,12 +135,19 @@ def _fetch(bench: _Bench) -> dict[str, float]:
 
 
 def _backlog(bench: _Bench, found: dict[str, float]) -> dict[str, float]:
-    """The backlog with which the model best tells a run of tiny instructions behind a long load."""
+    """The backlog with which the model best tells when the last of many tiny instructions behind long loads is decoded.
+
+    A softmax that waits for it, and outlasts the loads, makes that the length of the run.
+    """
     builder = ProgramBuilder(bench.manifest)
-    words = bench.half // 2
-    bench.transfer("LOAD", max(1, 1024 // words), words, bench.half)(builder, 0)
-    for copy in range(128 * REPEATS):
+    words, m = bench.half // 4, bench.manifest
+    beats = 4 * words * m.word_bytes // m.parameters["AXI_BYTES"]
+    for copy in range(4):
+        bench.transfer("LOAD", 1, words, bench.half + copy * words)(builder, copy)
+    for copy in range(min(48, beats // 40)):
         bench.gemm(flags=("HOLD",), k=1)(builder, copy)
+    cols = min(64, words * m.dot)
+    bench.vector("SOFTMAX", 1 + beats // cols, cols, chain=True)(builder, 0)
     stream = builder.finish()
     measured = bench.cycles(stream)
 
@@ -159,7 +166,7 @@ def _matrix(bench: _Bench, retire: float) -> dict[str, float]:
     tile = max(0.0, (tiles - short) / 3 - k * beat)
     chain = bench.period(bench.gemm(chain=True))
     acted = bench.period(bench.gemm(chain=True, flags=("ACT",)))
-    latency = chain - k * beat - tile - p["T"] - default.matrix_start - retire
+    latency = chain - k * beat - tile - p["T"] - later_writes(bench.manifest) - default.matrix_start - retire
     act = acted - chain - (p["T"] * p["T"] / p["ACT_LANES"] - p["T"])
     return {
         "matrix_beat": beat,
@@ -180,7 +187,12 @@ def _vector(bench: _Bench) -> dict[str, float]:
         extra = {cols: bench.period(bench.vector(op, 2, cols)) - one[cols] for cols in (few, some)}
         column = (one[most] - one[some]) / (most - some)
         share = (extra[some] - extra[few]) / (some - few)
-        figures = {"fixed": one[most] - column * most, "column": column, "share": share, "block": extra[few] - share * few}
+        figures = {
+            "fixed": one[most] - column * most,
+            "column": column,
+            "share": share,
+            "block": extra[few] - share * few,
+        }
         result |= {f"{op.lower()}_{name}": value for name, value in figures.items()}
         result["retire"] = bench.period(bench.vector(op, 1, most, chain=True)) - one[most]
     return result
@@ -224,4 +236,4 @@ def _gemm_latency(bench: _Bench, found: dict[str, float]) -> float:
     """Issue to dependents' issue of the GEMM in `_chain`."""
     t, tile = Timing(), bench.manifest.tile
     work = tile * found["matrix_beat"] + found["matrix_tile"]
-    return t.matrix_start + work + tile + found["matrix_done"] + found["retire"]
+    return t.matrix_start + work + tile + later_writes(bench.manifest) + found["matrix_done"] + found["retire"]

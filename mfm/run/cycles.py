@@ -13,7 +13,7 @@ from hwlib import isa
 from hwlib.design import Manifest
 from mfm.program.effects import macs
 from mfm.program.program import Program
-from mfm.run.timing import Cost, CostModel, Timing
+from mfm.run.timing import CostModel, Timing
 
 ENGINES = tuple(isa.Engine)
 HALF = 1 << (isa.WAIT_BITS - 1)
@@ -61,18 +61,24 @@ class _EngineState:
     end: list[float] = field(default_factory=list)
     retire: list[float] = field(default_factory=list)
 
-    def delay(self, after: float, by: float) -> float:
-        """Cycles of work left at `after`; every interval from there on moves later by `by`."""
-        left, at = 0.0, len(self.end) - 1
-        while at >= 0 and self.end[at] > after:
-            if self.begin[at] <= after:
-                left = self.end[at] - after
-            else:
-                self.begin[at] += by
-            self.end[at] += by
-            self.retire[at] += by
-            at -= 1
-        return left
+    def queued(self, at: float, most: float) -> float:
+        """Cycles after `at` until the work asked for by then has come, at most `most` of it."""
+        left, first, i = 0.0, at, len(self.end) - 1
+        while i >= 0 and self.end[i] > at:
+            if self.issue[i] < at:
+                first = max(at, self.begin[i])
+                left += self.end[i] - first
+            i -= 1
+        return first - at + min(left, most) if left else 0.0
+
+    def delay(self, after: float, by: float) -> None:
+        """Every interval not over at `after` ends later by `by`."""
+        i = len(self.end) - 1
+        while i >= 0 and self.end[i] > after:
+            self.begin[i] += by if self.begin[i] > after else 0.0
+            self.end[i] += by
+            self.retire[i] += by
+            i -= 1
 
 
 class _Fetch:
@@ -91,8 +97,9 @@ class _Fetch:
         if place == 0:
             needed = index + self.group - self.window - 1
             asked = self.decoded[needed] if needed >= 0 else 0.0
-            left = self.run.state[isa.Engine.LOAD].delay(asked, self.group * beats)
-            queued = min(left, timing.read_backlog)
+            loads = self.run.state[isa.Engine.LOAD]
+            queued = loads.queued(asked, timing.read_backlog)
+            loads.delay(asked, self.group * beats)
             self.arrival = max(self.arrival + self.group * beats, asked + max(self.run.latency, queued) + timing.fetch)
         return self.arrival + (place + 1) * beats
 

@@ -21,7 +21,8 @@ class Timing:
     fetch_window: instructions asked for and not yet decoded; read_backlog: beats of load data that may be queued
     before a fetch; issue: decoded to offered; retire: done pulse to a waiting instruction's issue.
     matrix_start: issue to first array beat; matrix_gap: idle beats between back-to-back GEMMs;
-    matrix_beat: cycles an array beat; matrix_tile: extra cycles a tile; matrix_done: last beat to done, beyond the T columns of the drain.
+    matrix_beat: cycles an array beat; matrix_tile: extra cycles a tile; matrix_done: last beat to done, beyond
+    the T columns of the drain and the writes of a tile after its first.
     matrix_act: extra cycles from last beat to done with ACT.
     softmax_*, layernorm_*, add_*: an instruction of r row-blocks and c columns works for
     fixed + column*c + (r-1) * max(column*c, block + share*c); c counts whole words for ADD.
@@ -30,42 +31,42 @@ class Timing:
     store_start: issue to first beat; store_done: last beat to done, beyond the memory's latency; the rest likewise.
     """
 
-    fetch: float = 4.0
+    fetch: float = 1.0
     fetch_group: float = 4.0
     fetch_window: float = 8.0
-    read_backlog: float = 128.0
+    read_backlog: float = 112.0
     issue: float = 4.0
     retire: float = 1.0
     matrix_start: float = 6.0
     matrix_gap: float = 0.0
     matrix_beat: float = 1.0
     matrix_tile: float = 0.0
-    matrix_done: float = 16.0
-    matrix_act: float = 0.0
-    softmax_fixed: float = 40.0
+    matrix_done: float = 8.0
+    matrix_act: float = 1.0
+    softmax_fixed: float = 43.0
     softmax_column: float = 2.0
-    softmax_block: float = 40.0
+    softmax_block: float = 37.0
     softmax_share: float = 1.0
-    layernorm_fixed: float = 80.0
+    layernorm_fixed: float = 84.0
     layernorm_column: float = 2.0
     layernorm_block: float = 70.0
     layernorm_share: float = 2.0
-    add_fixed: float = 10.0
-    add_column: float = 2.0
+    add_fixed: float = 12.0
+    add_column: float = 1.0
     add_block: float = 0.0
-    add_share: float = 2.0
+    add_share: float = 1.0
     load_start: float = 6.0
     load_gap: float = 5.0
     load_row: float = 0.0
     load_done: float = 4.0
     load_depth: float = 2.0
-    load_window: float = 128.0
+    load_window: float = 97.5
     store_start: float = 4.0
     store_gap: float = 4.0
     store_row: float = 0.0
     store_done: float = 2.0
     store_depth: float = 1.0
-    store_window: float = 1024.0
+    store_window: float = 4096.0
 
 
 NAMES = tuple(f.name for f in fields(Timing))
@@ -92,6 +93,11 @@ class Cost:
     gap: float
 
 
+def later_writes(manifest: Manifest) -> int:
+    """Scratchpad writes of an output tile after the first."""
+    return max(1, manifest.tile // manifest.dot) - 1
+
+
 class CostModel:
     """Instruction costs on a manifest behind a memory of `latency` cycles."""
 
@@ -114,14 +120,19 @@ class CostModel:
         tile = max(v["k_words"] * t.matrix_beat + t.matrix_tile, floor)
         last = v["k_words"] * t.matrix_beat + t.matrix_tile
         work = tile * (v["m_tiles"] * v["n_tiles"] - 1) + last
-        done = 1.0 if "HOLD" in flags else t.matrix_done + drain + (t.matrix_act if "ACT" in flags else 0.0)
+        done = t.matrix_done + drain + later_writes(self.manifest) + (t.matrix_act if "ACT" in flags else 0.0)
+        if "HOLD" in flags:
+            done = 1.0
         return Cost(t.matrix_start, work, done, t.matrix_gap + max(0.0, floor - last))
 
     def _vector(self, op: str, v: Mapping[str, int]) -> Cost:
         t, name, dot = self.timing, op.lower(), self.manifest.dot
         cols = -(-v["cols"] // dot) * dot if op == "ADD" else v["cols"]
-        once = getattr(t, f"{name}_column") * cols
-        more = max(once, getattr(t, f"{name}_block") + getattr(t, f"{name}_share") * cols)
+        column, share = getattr(t, f"{name}_column"), getattr(t, f"{name}_share")
+        if op == "ADD":
+            column, share = max(column, 2 / dot), max(share, 2 / dot)
+        once = column * cols
+        more = max(once, getattr(t, f"{name}_block") + share * cols)
         return Cost(0.0, getattr(t, f"{name}_fixed") + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)
 
     def _transfer(self, kind: str, v: Mapping[str, int]) -> Cost:

@@ -50,8 +50,8 @@ class Event:
 class _Place:
     """One local storage: who is where, when each unit was last touched and is next used."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, align: int) -> None:
+        self.size, self.align = size, align
         self.start: dict[Panel, int] = {}
         self.touched = np.full(size, -1e9)
         self.next_use = np.full(size, NEVER)
@@ -65,16 +65,21 @@ class _Place:
         return [p for p, s in self.start.items() if s < high and s + p.size > low]
 
     def candidates(self, need: int) -> Units:
-        """First units worth trying: multiples of `need`, so that panels of a size share slots; small ones anywhere."""
+        """First units worth trying: whole slots for large panels, so that those of a size share them; else against edges.
+
+        All start at a multiple of `align`: two operands whose banks keep their distance lose at most one cycle to it.
+        """
         if need * SMALL >= self.size:
-            return np.arange(0, self.size - need + 1, need)
-        return self.edges(need)
+            return np.arange(0, self.size - need + 1, -(-need // self.align) * self.align)
+        edges = self.edges(need)
+        return np.unique(edges // self.align) * self.align
 
     def edges(self, need: int) -> Units:
         """Places against either side of every resident panel and of the storage."""
         edges = {0, self.size - need}
         for panel, start in self.start.items():
-            edges |= {start, start + panel.size, start - need, start + panel.size - need}
+            end = start + -(-panel.size // self.align) * self.align
+            edges |= {start, end, start - need, end - need, start + panel.size}
         return np.array(sorted(e for e in edges if 0 <= e <= self.size - need), dtype=np.int64)
 
     def windows(self, starts: Units, need: int) -> tuple[Float, Float, Float]:
@@ -114,7 +119,10 @@ class Residency:
     def __init__(self, steps: Sequence[Step], manifest: Manifest) -> None:
         self.steps, self.manifest = steps, manifest
         self.costs = CostModel(manifest)
-        self.places = {store: _Place(size) for store, size in place_sizes(manifest).items()}
+        self.places = {
+            store: _Place(size, manifest.parameters["BANKS"] if store is Store.SCRATCHPAD else 1)
+            for store, size in place_sizes(manifest).items()
+        }
         self.events: list[Event] = []
         self.spilled: set[Panel] = set()
         self.uses: dict[Panel, list[int]] = defaultdict(list)

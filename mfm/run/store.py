@@ -1,0 +1,27 @@
+"""Where trained models are kept: in the tool's cache, named by the recipe that made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from mfm.tasks.digits import TrainConfig, Trained, restore, save, train
+from verification.cache import cache_root
+
+
+def model_path(config: TrainConfig) -> Path:
+    """The file of the digits model trained by `config`."""
+    recipe = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:16]
+    return cache_root() / "models" / f"digits-vit-{recipe}.pt"
+
+
+def trained_digits(config: TrainConfig = TrainConfig()) -> Trained:
+    """The model of `config`, trained if it is not there yet."""
+    path = model_path(config)
+    if path.exists() and path.with_suffix(".json").exists():
+        return restore(path)
+    trained = train(config)
+    save(trained, path)
+    return trained
