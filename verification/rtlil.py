@@ -1,4 +1,4 @@
-"""A reading of Yosys' elaborated RTLIL text: which modules there are, which blocks they come from, who contains whom."""
+"""A reading of Yosys' elaborated RTLIL text: modules, the blocks they come from, who contains whom."""
 
 from __future__ import annotations
 
@@ -69,12 +69,9 @@ class Design:
         pending = [top]
         while pending:
             name = pending.pop()
-            counts[self._kept_name(name)] = counts.get(self._kept_name(name), 0) + 1
+            counts[name] = counts.get(name, 0) + 1
             pending += self._child_instances(name)
         return counts
-
-    def _kept_name(self, name: str) -> str:
-        return name
 
     def _child_instances(self, name: str) -> list[str]:
         found: list[str] = []

@@ -1,8 +1,8 @@
 """Area, timing and power of a design: Yosys to a Liberty library, then OpenSTA.
 
-Blocks with a contract stay modules and everything below them is flattened, so each is mapped alone, in parallel, and kept
-by content: a changed block costs only its own mapping. `sram_1r1w` is a black box counted in bits, with the access time
-the technology assumes. Clock and reset are ideal, wires have no load, inputs come and outputs go at the clock edge.
+Blocks with a contract stay modules and everything below them is flattened, so each is mapped alone, in parallel, and
+kept by content: a changed block costs only its own mapping. `sram_1r1w` is a black box counted in bits, with the access
+time the technology assumes. Clock and reset are ideal, wires have no load, inputs come and outputs go at the clock edge.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from hwlib.tech import Technology
 from verification import cache, rtlil, timing, toolchain, yosys
 from verification.build import copy_sources
 from verification.memory_macros import Macro, macros_of
+from verification.sandbox import Limits
 from verification.timing import Path as TimingPath
 
 MEMORY_CELL = "sram_1r1w"
-_LIMITS = yosys.Limits(seconds=1500, memory_bytes=8 << 30)
+_LIMITS = Limits(seconds=1500, memory_bytes=8 << 30)
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,7 @@ def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -
         names = copy_sources(sources, work)
         (work / "memory_cell.v").write_text("(* blackbox *)\n" + stubs[0].read_text())
         script = f"read_verilog {' '.join(names)}\nread_verilog -lib memory_cell.v\n"
-        yosys.run(
-            script + f"hierarchy -check -top {top} {words}\nwrite_rtlil design.il\n", work, yosys.Limits(seconds=300)
-        )
+        yosys.run(script + f"hierarchy -check -top {top} {words}\nwrite_rtlil design.il\n", work, Limits(seconds=300))
         return rtlil.read((work / "design.il").read_text(), {*contracts.names(), top}, MEMORY_CELL)
 
 
@@ -142,8 +141,9 @@ def _map_all(
 def _map_block(
     design: rtlil.Design, name: str, files: Sequence[Path], technology: Technology, clock_ns: float
 ) -> BlockResult:
+    script = _mapping_script(design, name, technology) + _abc_script(technology, clock_ns)
     parts = {
-        "flow": f"{toolchain.tool('yosys').version}\n{_mapping_script(design, name, technology)}{_abc_script(technology, clock_ns)}",
+        "flow": f"{toolchain.tool('yosys').version}\n{script}",
         "technology": _technology_digest(technology),
         "sources": cache.digest_files([path for path in files if path.stem in design.sources(name)]),
         "elaborated": design.signature(name),

@@ -1,6 +1,6 @@
 // eltwise_lane: one lane of eltwise: the sum of two products, the bias, shift and saturation.
-// Latency 2 cycles; every register advances with `step`. `shift` (already less one) belongs to the beat
-// one stage in.
+// Latency 3 cycles; every register advances with `step`. `bias` belongs to the beat one stage in, `shift`
+// (already less one) to the beat two stages in.
 module eltwise_lane (
     input  wire        clk,
     input  wire        step,
@@ -12,11 +12,14 @@ module eltwise_lane (
     input  wire [5:0]  shift,
     output wire [7:0]  y
 );
-    reg  signed [40:0] sum;
+    reg signed [24:0] products;
+    reg        [40:0] sum;
 
     always @(posedge clk)
-        if (step)
-            sum <= $signed(a) * $signed(mult_a) + $signed(b) * $signed(mult_b) + $signed(bias);
+        if (step) begin
+            products <= $signed(a) * $signed(mult_a) + $signed(b) * $signed(mult_b);
+            sum      <= {{16{products[24]}}, products} + {bias[39], bias};
+        end
 
     eltwise_round u_round (.clk(clk), .step(step), .sum(sum), .shift(shift), .y(y));
 endmodule

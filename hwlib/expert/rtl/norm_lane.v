@@ -1,6 +1,6 @@
 // norm_lane: one row of norm, under the control of norm_program.
-// Three stages gather and scale: byte, product, accumulate. Four more finish a pass-1
-// column: shift and saturate to the normalised z (int16), multiply by gamma, add beta, round.
+// Three stages gather and scale: byte, product, accumulate. Three more finish a
+// pass-1 column: shift and saturate to the normalised z (int16); multiply by gamma and add beta; round.
 //
 //   acc  Q and S in pass 0 (Q + 2^27*sum), V, its normalised and shifted-out radicand, the divisor, then C
 //   row  Q, then remainder and root (or quotient) of the serial steps, then n*r for pass 1
@@ -103,10 +103,9 @@ module norm_lane (
                 row <= {1'b0, load_root, 15'b0, row[14:0], 1'b0};
         end
 
-    // Stages 3 to 6: z, gamma, beta, rounding. z is shifted as a one's-complement magnitude.
+    // Stages 3 to 5: z, gamma and beta, rounding. z is shifted as a one's-complement magnitude.
     reg  [31:0]        scaled; // the product's bits 37 to 6, as it is shifted by fit + 6
     reg  [15:0]        z;
-    reg  [31:0]        weighted;
     reg         [40:0] biased;
 
     wire [30:0] by0  = scaled[30:0] ^ {31{scaled[31]}};
@@ -118,16 +117,15 @@ module norm_lane (
     wire        over = (!fit[4] && by0[30]) || (!fit[3] && |by16[29:22]) || (!fit[2] && |by8[21:18]) ||
                        (!fit[1] && |by4[17:16]) || (!fit[0] && by2[15]);
 
-    wire [31:0]        z_by_mult;
+    wire [40:0]        z_by_mult;
 
-    norm_multiply #(.A(16), .B(16), .W(32)) u_weigh (.a(z), .b(mult), .product(z_by_mult));
+    norm_multiply #(.A(16), .B(16), .W(41)) u_weigh (.a(z), .b(mult), .product(z_by_mult));
 
     always @(posedge clk)
         if (step) begin
-            scaled   <= total[37:6];
-            z        <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
-            weighted <= z_by_mult;
-            biased   <= {{9{weighted[31]}}, weighted} + {bias[39], bias};
+            scaled <= total[37:6];
+            z      <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
+            biased <= z_by_mult + {bias[39], bias};
         end
 
     wire unused = &{1'b0, difference[18:17]};

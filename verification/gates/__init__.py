@@ -1,0 +1,111 @@
+"""What "accepted" means: a design passes these gates, in this order, cheapest first.
+
+policy      the text keeps to the contract and to a small, tool-independent part of Verilog-2005
+lint        Verilator finds nothing to warn about, Yosys no latch, loop or second driver
+simulate    every block does what its contract says, bit for bit, on Icarus and on Verilator
+integrate   the whole design runs a compiled workload bit for bit, with a memory that stalls
+synthesise  it maps to standard cells, and meets clock, area and power where limits are given
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import cast
+
+from hwlib import contracts
+from hwlib.errors import InputError
+from verification.evidence import Evidence
+from verification.gates import integrate, lint, policy, simulate, synthesise
+from verification.gates.judgement import Candidate, Context, Finding, Gate, GateResult, Workload, WorkloadReport
+
+GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, integrate, synthesise))
+"""In order."""
+
+BLOCK_GATES = ("policy", "lint", "simulate")
+"""The gates that judge one block as well as a whole design."""
+
+__all__ = [
+    "BLOCK_GATES", "GATES", "Candidate", "Context", "Finding", "Gate", "GateResult", "Workload", "WorkloadReport",
+    "gate", "judge", "verdict",
+]  # fmt: skip
+
+
+def gate(name: str) -> Gate:
+    """The gate of that name."""
+    for each in GATES:
+        if name == each.NAME:
+            return each
+    raise InputError(f"no gate '{name}'", "--gate", f"use one of {', '.join(g.NAME for g in GATES)}")
+
+
+def judge(name: str, candidate: Candidate, context: Context, evidence: Evidence | None = None) -> GateResult:
+    """One gate on one candidate, from the evidence if exactly this was judged before.
+
+    For a whole design, a block gate judges every block, and then what only the whole shows. Raises InputError if it
+    cannot be judged: no such block, a missing tool or workload.
+    """
+    chosen, store = gate(name), evidence or Evidence()
+    if candidate.whole and name in BLOCK_GATES:
+        blocks = [Candidate(candidate.design, block) for block in contracts.names()]
+        return _together([*judge_all(name, blocks, context, store), _judge_one(chosen, candidate, context, store)])
+    if not candidate.whole and name not in BLOCK_GATES:
+        raise InputError(f"gate '{name}' judges whole designs", "--gate", f"for a block use {', '.join(BLOCK_GATES)}")
+    return _judge_one(chosen, candidate, context, store)
+
+
+def _judge_one(chosen: Gate, candidate: Candidate, context: Context, store: Evidence) -> GateResult:
+    if not candidate.own_files():
+        raise InputError(f"no file {candidate.top}.v", str(candidate.design.folder / "rtl"), "every block needs one")
+    key = store.key(chosen, candidate, context)
+    result = store.find(key)
+    if result is not None:
+        context.progress(chosen.NAME, candidate.scope, "reused")
+        return result
+    context.progress(chosen.NAME, candidate.scope, "running")
+    result = chosen.run(candidate, context)
+    store.keep(key, result)
+    context.progress(chosen.NAME, candidate.scope, "passed" if result.passed else "failed")
+    return result
+
+
+def _together(results: Sequence[GateResult]) -> GateResult:
+    """The blocks' results and the whole's (last) as one."""
+    whole = results[-1]
+    counts: dict[str, float] = {}
+    for result in results:
+        for name, value in result.metrics.items():
+            if isinstance(value, int | float):
+                counts[name] = counts.get(name, 0) + value
+    failed = next((result for result in results if not result.passed), whole)
+    return replace(
+        whole,
+        passed=all(result.passed for result in results),
+        findings=tuple(finding for result in results for finding in result.findings),
+        metrics=counts | {"failed": [result.scope for result in results if not result.passed]},
+        replay=failed.replay,
+        seconds=sum(result.seconds for result in results if not result.reused),
+        reused=all(result.reused for result in results),
+    )
+
+
+def judge_all(
+    name: str, candidates: Iterable[Candidate], context: Context, evidence: Evidence | None = None
+) -> list[GateResult]:
+    """One gate on several candidates at once, `context.jobs` at a time."""
+    with ThreadPoolExecutor(context.jobs) as pool:
+        return list(pool.map(lambda candidate: judge(name, candidate, context, evidence), candidates))
+
+
+def verdict(
+    candidate: Candidate, context: Context, names: Sequence[str] | None = None, evidence: Evidence | None = None
+) -> list[GateResult]:
+    """The gates in order until one fails; accepted if as many results as gates, the last one passed."""
+    results: list[GateResult] = []
+    for each in GATES:
+        if (names is None or each.NAME in names) and (candidate.whole or each.NAME in BLOCK_GATES):
+            results.append(judge(each.NAME, candidate, context, evidence))
+            if not results[-1].passed:
+                break
+    return results

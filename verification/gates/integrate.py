@@ -1,0 +1,43 @@
+"""integrate: the whole design runs a compiled workload bit for bit, behind a memory that stalls."""
+
+from __future__ import annotations
+
+import time
+
+from hwlib.errors import InputError
+from verification import toolchain
+from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+from verification.system.simulation import MemoryModel, open_simulation
+
+NAME = "integrate"
+VERSION = 1
+
+
+def settings(candidate: Candidate, context: Context) -> str:
+    """The workload, and the memory behind the port."""
+    key = context.workload.key if context.workload else ""
+    return f"{key} {context.memory_latency} {context.memory_stall} {context.seed}"
+
+
+def run(candidate: Candidate, context: Context) -> GateResult:
+    """Run the context's workload; nothing compared is nothing shown. Raises InputError if there is no workload."""
+    begin = time.monotonic()
+    toolchain.require("verilator", "g++")
+    if context.workload is None:
+        raise InputError("integrate needs a workload", "gate integrate", "give the context one that the compiler made")
+    memory = MemoryModel(context.memory_latency, context.memory_stall, context.seed)
+    try:
+        report = context.workload.run(candidate.design, lambda: open_simulation(candidate.design, memory))
+    except InputError as error:
+        return _result(candidate, begin, (Finding(error.what, error.where),), {})
+    findings = report.findings
+    if not findings and report.compared == 0:
+        findings = (Finding("the workload compared nothing", block="top"),)
+    return _result(candidate, begin, findings, {"compared": report.compared, **report.counters})
+
+
+def _result(candidate: Candidate, begin: float, findings: tuple[Finding, ...], metrics: dict[str, int]) -> GateResult:
+    return GateResult(
+        NAME, candidate.scope, not findings, findings, dict(metrics),
+        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
+    )  # fmt: skip

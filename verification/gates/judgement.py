@@ -1,0 +1,169 @@
+"""What gates take and give: a candidate and its context in; a result with findings, metrics and a replay command out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hwlib import contracts
+from hwlib.design import Design, platform_files
+from hwlib.tech import Technology
+from verification import cache
+from verification.simulate import SIMULATORS, Simulator
+from verification.system.simulation import Simulation
+
+WHOLE = "design"
+"""The scope of a candidate that is the whole design."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong, as an agent or a person can act on it; `vector` is the smallest stimulus that shows it."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    block: str = ""
+    vector: str = ""
+    expected: str = ""
+    got: str = ""
+    cycle: int = -1
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        seen = f"; expected {self.expected}, got {self.got}" if self.expected or self.got else ""
+        when = f" in cycle {self.cycle}" if self.cycle >= 0 else ""
+        vector = f"; input: {self.vector}" if self.vector else ""
+        block = f"{self.block}: " if self.block and not where else ""
+        return f"{where}{block}{self.message}{when}{seen}{vector}"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate found. `reused` results come from the evidence store; artifacts are texts by name."""
+
+    gate: str
+    scope: str
+    passed: bool
+    findings: tuple[Finding, ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    replay: str = ""
+    seconds: float = 0.0
+    reused: bool = False
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> GateResult:
+        """The inverse of `to_data`; raises TypeError or KeyError on data of another shape."""
+        findings = tuple(Finding(**finding) for finding in data["findings"])
+        return GateResult(**{**data, "findings": findings})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is judged: one block of a design with what it instantiates, or (`scope` WHOLE) the design."""
+
+    design: Design
+    scope: str = WHOLE
+
+    @property
+    def whole(self) -> bool:
+        return self.scope == WHOLE
+
+    @property
+    def top(self) -> str:
+        """The module judged."""
+        return "top" if self.whole else self.scope
+
+    def files(self) -> tuple[Path, ...]:
+        """Everything needed to elaborate it, platform cells included."""
+        if self.whole:
+            return (*self.design.rtl, *platform_files())
+        return self.design.closure_files(self.scope)
+
+    def own_files(self) -> tuple[Path, ...]:
+        """The files under judgement."""
+        return self.design.rtl if self.whole else self.design.block_files(self.scope)
+
+    def points(self) -> list[dict[str, int]]:
+        """The parameter points it is judged at: the contract's bench points, and for a design its own."""
+        own = [dict(self.design.manifest.parameters)] if self.whole else []
+        return own + [dict(point) for point in contracts.load(self.top).bench_points]
+
+    def digest(self) -> str:
+        """Content of everything it is made of; for a design the manifest too."""
+        manifest = self.design.tree_hash if self.whole else ""
+        return hashlib.sha256(f"{self.scope} {manifest} {cache.digest_files(self.files())}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class WorkloadReport:
+    """What running a workload on RTL showed: how many values were compared with the golden executor, and counters."""
+
+    findings: tuple[Finding, ...]
+    compared: int
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Workload(Protocol):
+    """Something compiled that a whole design can run; the caller brings it, since the compiler is not ours to import."""
+
+    @property
+    def key(self) -> str:
+        """Identifies program, inputs and expectation for any design, so that evidence is reused only for the same."""
+
+    def run(self, design: Design, open_session: Callable[[], AbstractContextManager[Simulation]]) -> WorkloadReport:
+        """Compile for `design`, run it in a session, and compare every output with the golden executor."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """How strictly and with what a candidate is judged.
+
+    transactions: at least so many are compared for each block, point and simulator. stall: probability a cycle that the
+    memory of `integrate` refuses. Figures of `synthesise` beyond the limits fail it; None means no limit.
+    """
+
+    transactions: int = 1000
+    seed: int = 1
+    simulators: tuple[Simulator, ...] = SIMULATORS
+    jobs: int = 2
+    workload: Workload | None = None
+    memory_latency: int = 20
+    memory_stall: float = 0.1
+    technology: Technology | None = None
+    clock_ns: float | None = None
+    area_limit_um2: float | None = None
+    power_limit_mw: float | None = None
+    progress: Callable[[str, str, str], None] = lambda gate, scope, state: None
+    """Called with gate, scope and `running`, `passed`, `failed` or `reused`; from several threads."""
+
+
+class Gate(Protocol):
+    """A gate is a module with these: its name, its version (raised when its verdicts may change), and `run`."""
+
+    NAME: str
+    VERSION: int
+
+    @staticmethod
+    def settings(candidate: Candidate, context: Context) -> str:
+        """Whatever in the context (and in data of the gate's own) decides the verdict, as text for the evidence key."""
+
+    @staticmethod
+    def run(candidate: Candidate, context: Context) -> GateResult:
+        """Judge."""
+
+
+def replay_command(gate: str, candidate: Candidate, *words: str) -> str:
+    """The command a person pastes to see it again."""
+    block = [] if candidate.whole else ["--block", candidate.scope]
+    return " ".join(["rtloom", "verify", str(candidate.design.folder), "--gate", gate, *block, *words])
+

@@ -1,0 +1,100 @@
+"""lint: Verilator finds nothing to warn about; Yosys sees no latch, combinational loop or second driver."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+
+from verification import cache, sandbox, synthesize, toolchain, verilate, yosys
+from verification.build import copy_sources
+from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+
+NAME = "lint"
+VERSION = 1
+LIMITS = sandbox.Limits(seconds=180, memory_bytes=4 << 30)
+
+_VERILATOR = re.compile(r"^%(?P<kind>Warning|Error)(?:-(?P<code>\w+))?: (?P<file>[\w.]+):(?P<line>\d+):\d+: (?P<text>.*)$", re.M)
+_LATCH = re.compile(r'attribute \\src "(?P<file>[\w.]+):(?P<line>\d+)[^"]*"\n(?: *attribute .*\n)* *cell \$\w*latch\w* (?P<name>\S+)')
+_CHECK = re.compile(r"^Warning: (?P<text>(?:found logic loop|multiple conflicting drivers|Wire \S+ is used but has no driver).*)$", re.M)
+_SOURCE = re.compile(r"(?P<file>\w+\.v):(?P<line>\d+)")
+
+
+def settings(candidate: Candidate, context: Context) -> str:
+    """Only the files and the points decide."""
+    return repr(candidate.points())
+
+
+def run(candidate: Candidate, context: Context) -> GateResult:
+    """Lint at every point. Only what lies in the candidate's own files counts; other blocks answer for theirs."""
+    begin = time.monotonic()
+    toolchain.require("verilator", "yosys")
+    findings: dict[Finding, None] = {}
+    for point in candidate.points()[:1] if candidate.whole else candidate.points():
+        findings |= dict.fromkeys(_verilator(candidate, point))
+        if not findings:
+            findings |= dict.fromkeys(_yosys(candidate, point))
+    return GateResult(
+        NAME, candidate.scope, not findings, tuple(findings), {"points": len(candidate.points())},
+        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
+    )  # fmt: skip
+
+
+def _verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+    with cache.scratch_folder("lint") as work:
+        names = copy_sources(candidate.files(), work)
+        words = ["verilator", "--lint-only", "-Wall", "--timing", "--language", "1364-2005", "--top-module", candidate.top]
+        words += [f"-G{name}={value}" for name, value in sorted(point.items())]
+        root = toolchain.verilator_root()
+        done = sandbox.run([*words, *names], work, readable=[root], env=verilate.environment(), limits=LIMITS)
+    own = {path.name for path in candidate.own_files()}
+    found = [
+        Finding(f"Verilator {m['code'] or m['kind']}: {m['text']}", m["file"], int(m["line"]), candidate.scope)
+        for m in _VERILATOR.finditer(done.output)
+        if m["file"] in own or m["kind"] == "Error"
+    ]
+    if not found and done.returncode != 0 and not _VERILATOR.search(done.output):
+        said = done.stopped or (done.output.strip().splitlines() or ["no output"])[-1]
+        return [Finding(f"Verilator failed: {said}", block=candidate.scope)]
+    return found
+
+
+def _yosys(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+    words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
+    memory = synthesize.MEMORY_CELL
+    with cache.scratch_folder("check") as work:
+        names = [name for name in copy_sources(candidate.files(), work) if name != f"{memory}.v"]
+        box = f"read_verilog -lib {memory}.v\n" if (work / f"{memory}.v").exists() else ""
+        script = f"""read_verilog {" ".join(names)}
+{box}hierarchy -check -top {candidate.top} {words}
+proc
+flatten
+opt_clean
+check
+select -write latches.sel t:$dlatch t:$adlatch t:$dlatchsr
+dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
+"""
+        try:
+            done = yosys.run(script, work, LIMITS)
+        except yosys.YosysFailed as error:
+            return [Finding(error.what, error.file, error.line, candidate.scope)]
+        log = (work / "yosys.log").read_text(errors="replace") + done.output
+        latches = (work / "latches.il").read_text()
+    return [*_latches(latches, candidate), *_checks(log, candidate)]
+
+
+def _latches(dump: str, candidate: Candidate) -> list[Finding]:
+    return [
+        Finding(f"a latch: {m['name']} is not assigned on every path", m["file"], int(m["line"]), candidate.scope)
+        for m in _LATCH.finditer(dump)
+    ]
+
+
+def _checks(log: str, candidate: Candidate) -> list[Finding]:
+    findings: dict[Finding, None] = {}
+    for match in _CHECK.finditer(log):
+        source = _SOURCE.search(log, match.start())
+        near = source is not None and source.start() - match.start() < 600
+        file, line = (source["file"], int(source["line"])) if source and near else ("", 0)
+        findings[Finding(f"Yosys check: {match['text'].rstrip(':')}", file, line, candidate.scope)] = None
+    return list(findings)

@@ -1,0 +1,137 @@
+"""policy: the text keeps to the contract and to a small, tool-independent part of Verilog-2005.
+
+`policy_reader.py` reads the files in the sandbox, with limits: constant expressions can be hostile. It reports what it
+sees; what is allowed is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hwlib import contracts
+from hwlib.design import PLATFORM, platform_files
+from verification import cache, sandbox, toolchain
+from verification.build import copy_sources
+from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+
+NAME = "policy"
+VERSION = 1
+FILE_BYTES = 200_000
+BLOCK_BYTES = 400_000
+LIMITS = sandbox.Limits(seconds=120, memory_bytes=2 << 30, file_bytes=64 << 20, processes=8)
+_READER = Path(__file__).with_name("policy_reader.py")
+
+
+def settings(candidate: Candidate, context: Context) -> str:
+    """Only the reader's text and the contracts decide."""
+    return "" if candidate.whole else _READER.read_text() + contracts.load(candidate.scope).model_dump_json()
+
+
+def run(candidate: Candidate, context: Context) -> GateResult:
+    """Judge the text of a block's own files; of a design only that its files are those of the blocks."""
+    begin = time.monotonic()
+    toolchain.require("pyslang", "pyverilog")
+    findings = _sizes(candidate) or _names(candidate)
+    facts: dict[str, Any] = {}
+    if not findings and not candidate.whole:
+        facts, refused = _read(candidate)
+        findings = refused or _judge(candidate, facts)
+    metrics = {"files": len(candidate.own_files()), "lines": facts.get("lines", 0)}
+    return GateResult(
+        NAME, candidate.scope, not findings, tuple(findings), metrics,
+        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
+    )  # fmt: skip
+
+
+def _sizes(candidate: Candidate) -> list[Finding]:
+    sizes = {path.name: path.stat().st_size for path in candidate.own_files()}
+    large = [Finding(f"{n} bytes; a file has at most {FILE_BYTES}", name) for name, n in sizes.items() if n > FILE_BYTES]
+    total, bound = sum(sizes.values()), BLOCK_BYTES * (len(contracts.names()) if candidate.whole else 1)
+    return large or ([Finding(f"{total} bytes of Verilog; at most {bound}")] if total > bound else [])
+
+
+def _names(candidate: Candidate) -> list[Finding]:
+    """Every file belongs to a block, and none is a platform cell's."""
+    findings = []
+    for path in candidate.own_files():
+        if (PLATFORM / path.name).exists():
+            findings.append(Finding("this cell is the platform's and cannot be redefined", path.name, 1))
+        elif not any(path.stem == block or path.stem.startswith(f"{block}_") for block in contracts.names()):
+            findings.append(Finding("the file belongs to no block; name it BLOCK.v or BLOCK_*.v", path.name, 1))
+    missing = contracts.names() if candidate.whole else (candidate.scope,)
+    have = {path.stem for path in candidate.own_files()}
+    return findings + [Finding(f"no file {name}.v", block=name) for name in missing if name not in have]
+
+
+def _read(candidate: Candidate) -> tuple[dict[str, Any], list[Finding]]:
+    """What the reader saw, or why it could not read."""
+    with cache.scratch_folder("policy") as work:
+        names = copy_sources(candidate.files(), work)
+        shutil.copyfile(_READER, work / "reader.py")
+        own = [path.name for path in candidate.own_files()]
+        job = {"files": names, "own": own, "top": candidate.scope, "points": candidate.points()}
+        (work / "job.json").write_text(json.dumps(job))
+        done = sandbox.run([sys.executable, "-B", "reader.py"], work, limits=LIMITS)
+        if not done.ok:
+            cause = done.stopped or (done.output.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            return {}, [Finding(f"reading the files failed: {cause}", block=candidate.scope)]
+        facts: dict[str, Any] = json.loads((work / "facts.json").read_text())
+        return facts, []
+
+
+def _judge(candidate: Candidate, facts: dict[str, Any]) -> list[Finding]:
+    findings = [Finding(f["message"], f["file"], f["line"]) for f in facts["findings"]]
+    findings += _modules(facts)
+    return findings or _interfaces(candidate, facts)
+
+
+def _modules(facts: dict[str, Any]) -> list[Finding]:
+    """One module a file, named as the file; instances of modules that are there."""
+    findings = []
+    cells = {path.stem for path in platform_files()}
+    known = {Path(name).stem for name in facts["files"]} | cells
+    by_file: dict[str, list[dict[str, Any]]] = {}
+    for module in facts["modules"]:
+        by_file.setdefault(module["file"], []).append(module)
+    for name in facts["own"]:
+        modules = by_file.get(name, [])
+        if [m["name"] for m in modules] != [Path(name).stem]:
+            found = ", ".join(m["name"] for m in modules) or "none"
+            findings.append(Finding(f"one module a file, named as the file; found {found}", name, 1))
+        for instance in (i for m in modules for i in m["instances"] if i["module"] not in known):
+            findings.append(Finding(f"'{instance['module']}' is no module of this block, its contract or the platform",
+                                    name, instance["line"]))  # fmt: skip
+    return findings
+
+
+def _interfaces(candidate: Candidate, facts: dict[str, Any]) -> list[Finding]:
+    """Parameters and ports are the contract's, at every bench point."""
+    findings = []
+    for point, seen in zip(candidate.points(), facts["elaborated"], strict=True):
+        findings += _interface(candidate.scope, point, seen)
+    return findings
+
+
+def _interface(top: str, point: dict[str, int], seen: dict[str, Any]) -> list[Finding]:
+    contract, file = contracts.load(top), f"{top}.v"
+    if sorted(seen["parameters"]) != sorted(contract.parameters):
+        return [Finding("module parameters", file, 1, top, expected=str(sorted(contract.parameters)),
+                        got=str(sorted(seen["parameters"])))]  # fmt: skip
+    want = {p.name: (p.direction, p.width) for p in contract.ports(point)}
+    have = {name: (direction, width) for name, direction, width in seen["ports"]}
+    at = ", ".join(f"{name}={value}" for name, value in point.items())
+    findings = []
+    for name in sorted(want.keys() | have.keys()):
+        if want.get(name) != have.get(name):
+            expected, got = (_port(side.get(name)) for side in (want, have))
+            findings.append(Finding(f"port {name} at {at}", file, 1, top, expected=expected, got=got))
+    return findings
+
+
+def _port(port: tuple[str, int] | None) -> str:
+    return "none" if port is None else f"{port[0]} of {port[1]} bits"

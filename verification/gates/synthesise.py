@@ -1,0 +1,55 @@
+"""synthesise: the design maps to standard cells without latches, and meets clock, area and power where limits are given."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from hwlib.errors import InputError
+from hwlib.tech import technology
+from verification import timing
+from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+from verification.synthesize import SynthesisResult, synthesize
+
+NAME = "synthesise"
+VERSION = 1
+DEFAULT_TECHNOLOGY = "osu018"
+
+
+def settings(candidate: Candidate, context: Context) -> str:
+    """Technology and limits."""
+    return f"{context.technology} {context.clock_ns} {context.area_limit_um2} {context.power_limit_mw} {timing.ACTIVITY}"
+
+
+def run(candidate: Candidate, context: Context) -> GateResult:
+    """Synthesise the whole at the context's clock, by default the manifest's."""
+    begin = time.monotonic()
+    manifest = candidate.design.manifest
+    target = context.technology or technology(DEFAULT_TECHNOLOGY)
+    clock_ns = context.clock_ns or manifest.clock_ns
+    try:
+        result = synthesize(candidate.files(), "top", manifest.parameters, target, clock_ns, context.jobs)
+    except InputError as error:
+        findings, metrics = [Finding(error.what, error.where)], {}
+    else:
+        findings, metrics = _judge(result, context), asdict(result)
+        metrics["critical_path"] = f"{result.critical_path.start} to {result.critical_path.end}"
+    return GateResult(
+        NAME, candidate.scope, not findings, tuple(findings), metrics,
+        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
+    )  # fmt: skip
+
+
+def _judge(result: SynthesisResult, context: Context) -> list[Finding]:
+    findings = [Finding(f"{cell} cells in the netlist: latches are not allowed") for cell in result.latches]
+    findings += [Finding(f"{cell} cells could not be mapped") for cell in result.unmapped]
+    path = f"{result.critical_path.start} to {result.critical_path.end}"
+    bounds = (
+        (f"minimum period, path {path}", result.min_period_ns, result.clock_ns, "ns"),
+        ("area", result.area_um2, context.area_limit_um2, "um2"),
+        ("power", result.power_mw, context.power_limit_mw, "mW"),
+    )
+    for name, value, bound, unit in bounds:
+        if bound is not None and value > bound:
+            findings.append(Finding(name, block="top", expected=f"at most {bound:g} {unit}", got=f"{value:.5g} {unit}"))
+    return findings
