@@ -186,7 +186,7 @@ class Drive(Agent):
         super().__init__(bench, spec, seed)
         self.channel = bench.channels[spec["interface"]]
         self.beats = spec["beats"]
-        self.next = 0
+        self.next = self.paused = 0
 
     def drive(self) -> None:
         if self.channel.beat is not None:
@@ -194,11 +194,15 @@ class Drive(Agent):
         if self.next < len(self.beats) and self._due() and not self.chance(self.spec["gap"]):
             self.channel.offer([int(word, 16) for word in self.beats[self.next][0]])
             self.next += 1
+            self.paused = 0
         else:
             self.channel.idle(self.rng)
 
     def _due(self) -> bool:
-        return all(self.bench.counts.get(name, 0) >= count for name, count in self.beats[self.next][1])
+        if not self.bench.reached(self.beats[self.next][1]):
+            return False
+        self.paused += 1
+        return bool(self.paused > self.spec["pause"])
 
 
 class Accept(Agent):
@@ -225,12 +229,15 @@ class Respond(Agent):
     def __init__(self, bench: Bench, spec: dict[str, Any], seed: str) -> None:
         super().__init__(bench, spec, seed)
         self.pin = bench.wires[spec["interface"]].pins[spec["wire"]]
+        self.name = f"{spec['interface']}.{spec['wire']}"
         self.due: list[int] = []
+        self.pulses = bench.pulses.setdefault(self.name, [])
 
     def drive(self) -> None:
         ready = [cycle for cycle in self.due if cycle <= self.bench.cycle]
         if ready:
             self.due.remove(ready[0])
+            self.pulses.append((self.bench.cycle, []))
         self.pin.write(1 if ready else 0)
 
     def observe(self, taken: dict[str, list[int]]) -> None:
@@ -424,6 +431,7 @@ class Bench:
         self.counts: dict[str, int] = {}
         self.violations: list[str] = []
         self.memories: dict[str, dict[int, int]] = {}
+        self.pulses: dict[str, list[tuple[int, list[int]]]] = {}
         for channel in self.channels.values():
             channel.quiet()
             channel.restart()
@@ -479,7 +487,8 @@ class Bench:
         return self.report(scenario["name"], finished)
 
     def report(self, name: str, finished: bool) -> dict[str, Any]:
-        transfers = {c.name: [[n, [f"{v:x}" for v in p]] for n, p in c.transfers] for c in self.channels.values()}
+        seen = {c.name: c.transfers for c in self.channels.values()} | self.pulses
+        transfers = {name: [[n, [f"{v:x}" for v in p]] for n, p in beats] for name, beats in seen.items()}
         memories = {m: [[a, f"{v:x}"] for a, v in sorted(words.items())] for m, words in self.memories.items()}
         return {
             "name": name,

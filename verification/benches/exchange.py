@@ -23,10 +23,13 @@ def encode(contract: Contract, point: Mapping[str, int], scenarios: Iterable[Sce
 
 
 def decode(report: Mapping[str, Any], contract: Contract) -> Observed:
-    """The driver's report of one scenario; X payload fields come back as -1."""
+    """The driver's report of one scenario; X payload fields come back as -1. Pulses of a Respond carry no payload."""
     fields = {i.name: list(i.fields) for i in contract.interfaces}
     transfers = {
-        name: [Seen(cycle, dict(zip(fields[name], (int(w, 16) for w in words), strict=True))) for cycle, words in seen]
+        name: [
+            Seen(cycle, dict(zip(fields.get(name, ()), (int(w, 16) for w in words), strict=True)))
+            for cycle, words in seen
+        ]
         for name, seen in report["transfers"].items()
     }
     memories = {name: {a: int(word, 16) for a, word in words} for name, words in report["memories"].items()}
@@ -61,7 +64,7 @@ def _agent(agent: Agent, order: Mapping[str, list[str]], where: str) -> dict[str
     if isinstance(agent, Drive):
         fields = _fields(order, agent.interface, where)
         beats = [[_payload(b.payload, fields, where), [list(a) for a in b.after]] for b in agent.beats]
-        return {"type": "Drive", "interface": agent.interface, "gap": agent.gap, "beats": beats}
+        return {"type": "Drive", "interface": agent.interface, "gap": agent.gap, "pause": agent.pause, "beats": beats}
     if isinstance(agent, Wave):
         fields = _fields(order, agent.interface, where)
         rows = [_payload(v, fields, where) for v in agent.values]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hwlib.isa import Fault
 from verification.benches.scenario import (
@@ -18,11 +18,23 @@ from verification.benches.scenario import (
     Scenario,
     compare_stream,
 )  # fmt: skip
-from verification.benches.transfers import Transfer, long_transfers, random_image, random_transfers
+from verification.benches.transfers import (
+    DONE_LATENCY,
+    FAULT_TRANSFERS,
+    Transfer,
+    error_range,
+    judge_bursts,
+    judge_done,
+    judge_perf,
+    long_transfers,
+    misalign,
+    random_bytes,
+    random_transfers,
+)  # fmt: skip
 
 SPACES = (0, 0, 1, 2, 3)
-MAX_BURST_BEATS = 64
-DONE_LATENCY, GAP_CYCLES = 8, 8
+GAP_CYCLES = 8
+LEAST_OUTSTANDING = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,11 @@ class _Plan:
     fault: Fault = Fault.NONE
     full_rate: bool = False
     reset: bool = False
+
+    @property
+    def far(self) -> bool:
+        """Memory so slow that requests must run ahead of data."""
+        return self.latency[0] > 12
 
 
 _PLANS = (
@@ -55,51 +72,36 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 
 def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, words: int) -> Scenario:
     rng = random.Random(seed)
-    make = long_transfers if plan.full_rate else random_transfers
-    transfers = make(rng, words, point, SPACES)
-    image = random_image(rng)
-    bad = len(transfers)
-    low = high = 0
-    if plan.fault is Fault.UNALIGNED:
-        bad, transfers = _misalign(rng, transfers, point["AXI_BYTES"])
-    if plan.fault is Fault.AXI_READ:
-        low, high, bad = _error_range(rng, transfers, point)
-    case = _Case(plan, point, transfers, image, bad, low, high)
+    case = _case(rng, plan, point, words)
+    beats = [Beat({"instr": t.instruction("LOAD")}) for t in case.transfers]
+    memory = AxiMemory("memory", point["AXI_BYTES"], case.image, ar="ar", r="r", latency=plan.latency,
+                       stall=plan.stall, error_low=case.low, error_high=case.high)  # fmt: skip
     return Scenario(
         name=plan.name,
-        agents=(
-            Drive("cmd", [Beat({"instr": t.instruction("LOAD")}) for t in transfers], plan.gap),
-            AxiMemory("memory", point["AXI_BYTES"], image, ar="ar", r="r", latency=plan.latency, stall=plan.stall,
-                      error_low=low, error_high=high),
-            Accept("local", plan.stall),
-        ),
-        until={"fault": 1} if plan.fault else {"done": len(transfers)},
+        agents=(Drive("cmd", beats, plan.gap), memory, Accept("local", plan.stall)),
+        until={"fault": 1} if plan.fault else {"done": len(beats)},
         judge=case.judge,
-        transactions=0 if plan.fault else sum(t.count for t in transfers),
-        max_cycles=2000 + 60 * case.beats + 100 * len(transfers),
+        transactions=0 if plan.fault else sum(t.count for t in case.transfers),
+        max_cycles=2000 + 60 * case.beats + 100 * len(beats),
         seed=seed,
         drain=200 if plan.fault else 40,
         reset_after=("local", max(1, words // 3)) if plan.reset else None,
-    )  # fmt: skip
-
-
-def _misalign(rng: random.Random, transfers: list[Transfer], beat: int) -> tuple[int, list[Transfer]]:
-    bad, off = len(transfers) // 2, rng.randrange(1, beat)
-    broken = transfers[bad]
-    broken = (
-        replace(broken, dram_stride=broken.dram_stride + off)
-        if rng.random() < 0.5
-        else replace(broken, dram_addr=broken.dram_addr + off)
     )
-    return bad, [*transfers[:bad], broken, *transfers[bad + 1 :]]
 
 
-def _error_range(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> tuple[int, int, int]:
-    """A range of one beat in the middle transfer, and the first transfer that touches it."""
+def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int) -> _Case:
+    if plan.full_rate or plan.far:
+        transfers = long_transfers(rng, words, point, SPACES)
+    else:
+        transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else 1)
+    low, high, bad = 0, 0, len(transfers)
+    if plan.fault is Fault.UNALIGNED:
+        bad, transfers = misalign(rng, transfers, point["AXI_BYTES"])
+    if plan.fault is Fault.AXI_READ:
+        low, high, bad = error_range(rng, transfers, point)
     word = point["T"] * point["D"]
-    low = rng.choice(transfers[len(transfers) // 2].words(word))[1] + rng.randrange(0, word, point["AXI_BYTES"])
-    touching = (i for i, t in enumerate(transfers) if any(a <= low < a + word for _, a in t.words(word)))
-    return low, low + point["AXI_BYTES"], next(touching)
+    touched = {address + k for t in transfers for _, address in t.words(word) for k in range(word)}
+    return _Case(plan, point, transfers, random_bytes(rng, sorted(touched)), bad, low, high)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,10 @@ class _Case:
             return self._judge_fault(seen, expected, vectors)
         wrong = compare_stream("local", seen.transfers["local"], expected, vectors)
         wrong = wrong or compare_stream("fault", seen.transfers["fault"], [], [])
-        wrong = wrong or self._judge_done(seen, len(self.transfers)) or self._judge_bursts(seen, self.beats)
+        wrong = wrong or self._judge_done(seen) or self._judge_bus(seen, self.beats)
+        wrong = wrong or judge_perf(seen, self.beats)
+        if self.plan.far:
+            return wrong or self._judge_ahead(seen)
         return wrong or (self._judge_rate(seen) if self.plan.full_rate else [])
 
     def _writes(self) -> tuple[list[Payload], list[str]]:
@@ -141,72 +146,47 @@ class _Case:
             for local, address in transfer.words(self.word):
                 if self.low < address + self.word and address < self.high:
                     return expected, vectors
-                data = int.from_bytes(bytes(self.image.get(address + k, 0) for k in range(self.word)), "little")
+                data = int.from_bytes(bytes(self.image[address + k] for k in range(self.word)), "little")
                 expected.append({"space": transfer.space, "addr": local, "data": data})
                 vectors.append(f"LOAD {index} {transfer}")
         return expected, vectors
 
     def _judge_fault(self, seen: Observed, expected: list[Payload], vectors: list[str]) -> list[Mismatch]:
         """Nothing past the fault is written; everything asked for is taken; the fault comes once."""
-        local = seen.transfers["local"]
+        local, code = seen.transfers["local"], int(self.plan.fault)
         wrong = compare_stream("local", local, expected[: len(local)], vectors)
-        wrong = wrong or compare_stream(
-            "fault", seen.transfers["fault"], [{"code": int(self.plan.fault)}], ["the failing LOAD"]
-        )
-        wrong = wrong or self._judge_done(seen, self.bad)
+        wrong = wrong or compare_stream("fault", seen.transfers["fault"], [{"code": code}], ["the failing LOAD"])
+        wrong = wrong or self._judge_done(seen)
         asked = sum(s.payload["len"] + 1 for s in seen.transfers["ar"])
-        return wrong or self._judge_bursts(seen, asked)
+        return wrong or self._judge_bus(seen, asked)
 
-    def _judge_done(self, seen: Observed, count: int) -> list[Mismatch]:
-        """One done for each transfer, after its last local write."""
-        done, local = seen.transfers["done"], seen.transfers["local"]
-        wrong = compare_stream("done", done, [{}] * count, [f"LOAD {i}" for i in range(count)])
-        end = 0
-        for index, transfer in enumerate(self.transfers[:count]):
-            end += transfer.count
-            if not wrong and (end > len(local) or done[index].cycle <= local[end - 1].cycle):
-                wrong = [
-                    Mismatch(
-                        "done", index, done[index].cycle, "after the last local write", "before it", f"LOAD {index}"
-                    )
-                ]
-        return wrong
+    def _judge_done(self, seen: Observed) -> list[Mismatch]:
+        counts = [t.count for t in self.transfers[: self.bad]]
+        return judge_done(seen.transfers["done"], counts, seen.transfers["local"])
 
-    def _judge_bursts(self, seen: Observed, beats: int) -> list[Mismatch]:
-        for index, s in enumerate(seen.transfers["ar"]):
-            if s.payload["len"] >= MAX_BURST_BEATS:
-                return [
-                    Mismatch(
-                        "ar",
-                        index,
-                        s.cycle,
-                        f"at most {MAX_BURST_BEATS} beats",
-                        str(s.payload["len"] + 1),
-                        "burst length",
-                    )
-                ]
+    def _judge_bus(self, seen: Observed, beats: int) -> list[Mismatch]:
+        """Bursts the contract allows, asking for exactly `beats` beats, all of them taken."""
         asked, taken = sum(s.payload["len"] + 1 for s in seen.transfers["ar"]), len(seen.transfers["r"])
         if asked != beats or taken != beats:
             return [Mismatch("r", taken, -1, f"{beats} beats", f"{asked} asked, {taken} taken", "beats in all")]
-        return []
+        return judge_bursts(seen.transfers["ar"], "ar")
 
     def _judge_rate(self, seen: Observed) -> list[Mismatch]:
         """One beat a cycle but for a few cycles between instructions; done soon after the last beat."""
         r, done = seen.transfers["r"], seen.transfers["done"]
         allowed = self.beats + len(self.transfers) * GAP_CYCLES
-        taken = r[-1].cycle - r[0].cycle + 1
+        taken, late = r[-1].cycle - r[0].cycle + 1, done[-1].cycle - r[-1].cycle
         if taken > allowed:
             return [Mismatch("r", len(r) - 1, r[-1].cycle, f"at most {allowed} cycles", f"{taken} cycles", "full rate")]
-        late = done[-1].cycle - r[-1].cycle
         if late > DONE_LATENCY:
-            return [
-                Mismatch(
-                    "done",
-                    len(done) - 1,
-                    done[-1].cycle,
-                    f"{DONE_LATENCY} cycles",
-                    f"{late} cycles",
-                    "after the last beat",
-                )
-            ]
+            want, got = f"within {DONE_LATENCY} cycles of the last beat", f"{late} cycles"
+            return [Mismatch("done", len(done) - 1, done[-1].cycle, want, got, "full rate")]
         return []
+
+    def _judge_ahead(self, seen: Observed) -> list[Mismatch]:
+        """Later bursts are asked for while earlier data is still to come."""
+        ends = [s.cycle for s in seen.transfers["r"] if s.payload["last"]]
+        ahead = max(i - sum(end < s.cycle for end in ends) + 1 for i, s in enumerate(seen.transfers["ar"]))
+        if ahead >= LEAST_OUTSTANDING:
+            return []
+        return [Mismatch("ar", 0, -1, f"{LEAST_OUTSTANDING} bursts outstanding", str(ahead), "a slow memory")]

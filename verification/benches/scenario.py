@@ -23,11 +23,15 @@ class Beat:
 
 @dataclass(frozen=True)
 class Drive:
-    """Send `beats` in order on an `in` stream or flow; before each, idle with probability `gap` a cycle."""
+    """Send `beats` in order on an `in` stream or flow; before each, idle with probability `gap` a cycle.
+
+    A beat waits `pause` cycles after its conditions hold and the one before it was taken.
+    """
 
     interface: str
     beats: Sequence[Beat]
     gap: float = 0.3
+    pause: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,10 @@ class AxiMemory:
 
 @dataclass(frozen=True)
 class Respond:
-    """Pulse field `wire` of wires interface `interface` for each beat on `cause`, `delay` (min, max) cycles later."""
+    """Pulse field `wire` of wires interface `interface` for each beat on `cause`, `delay` (min, max) cycles later.
+
+    The pulses are observed as transfers without payload of `interface.wire`.
+    """
 
     cause: str
     interface: str

@@ -1,15 +1,22 @@
-"""Random 2-D transfers between memory and local words: what the benches of load_unit and store_unit share."""
+"""Random 2-D transfers between memory and local words, and what the benches of load_unit and store_unit both judge."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from hwlib import isa
+from verification.benches.scenario import Mismatch, Observed, Seen, compare_stream
 
-MEMORY_BYTES = 1 << 15
 PAGE = 4096
+MEMORY_BYTES = 1 << 40
+MAX_BURST_BEATS = 64
+DONE_LATENCY = 8
+FAULT_TRANSFERS = 6
+"""Instructions at least in a scenario that fails in its middle."""
+BUSY_SLACK = 8
 
 
 @dataclass(frozen=True)
@@ -43,18 +50,20 @@ class Transfer:
         return self.rows * self.row_words
 
 
-def random_transfers(rng: random.Random, words: int, point: Mapping[str, int], spaces: Sequence[int]) -> list[Transfer]:
-    """Transfers of at least `words` words in all: short and long rows, any stride, near page boundaries, wrapping."""
+def random_transfers(
+    rng: random.Random, words: int, point: Mapping[str, int], spaces: Sequence[int], least: int = 1
+) -> list[Transfer]:
+    """At least `least` transfers of at least `words` words in all: short and long rows, any stride, near page ends."""
     made: list[Transfer] = []
-    while sum(t.count for t in made) < words:
+    while len(made) < least or sum(t.count for t in made) < words:
         made.append(_random_transfer(rng, point, rng.choice(spaces)))
     return made
 
 
 def long_transfers(rng: random.Random, words: int, point: Mapping[str, int], spaces: Sequence[int]) -> list[Transfer]:
-    """Aligned transfers of one row of at least 64 beats each, for full rate."""
+    """Transfers of one page-aligned row of at least 64 beats each, for full rate."""
     size = max(64, 64 * point["AXI_BYTES"] // (point["T"] * point["D"]))
-    starts = [PAGE * rng.randrange(4) for _ in range(max(2, -(-words // size)))]
+    starts = [_page(rng) for _ in range(max(2, -(-words // size)))]
     return [Transfer(start, rng.randrange(1 << 16), 1, size, 0, 0, rng.choice(spaces)) for start in starts]
 
 
@@ -62,22 +71,90 @@ def _random_transfer(rng: random.Random, point: Mapping[str, int], space: int) -
     beat, word = point["AXI_BYTES"], point["T"] * point["D"]
     rows = rng.choice((1, 1, 2, 3, 5))
     row_words = rng.choice((1, 1, 2, 3, rng.randint(1, 24), rng.randint(1, 80 // rows)))
-    stride = rng.choice((row_words * word, PAGE, rng.randrange(0, 2 * PAGE, beat), 0))
-    reach = (rows - 1) * stride + row_words * word
-    last = MEMORY_BYTES - reach
-    near = rng.choice((rng.randrange(0, last, beat), PAGE * rng.randint(1, 2) - beat * rng.randint(0, 40)))
+    stride = rng.choice((row_words * word, PAGE, rng.randrange(0, 2 * PAGE, beat), rng.randrange(0, 1 << 32, beat), 0))
+    start = _page(rng) + rng.choice((rng.randrange(0, PAGE, beat), -beat * rng.randint(0, 40)))
+    last = MEMORY_BYTES - (rows - 1) * stride - row_words * word
     local = rng.choice((rng.randrange(1 << 16), (1 << 16) - rng.randint(1, 8), 0))
-    return Transfer(
-        min(near, last - last % beat),
-        local,
-        rows,
-        row_words,
-        stride,
-        rng.choice((row_words, rng.randrange(1 << 16))),
-        space,
-    )
+    local_stride = rng.choice((row_words, rng.randrange(1 << 16)))
+    return Transfer(min(start, last), local, rows, row_words, stride, local_stride, space)
 
 
-def random_image(rng: random.Random) -> dict[int, int]:
-    """Memory bytes by address."""
-    return dict(enumerate(rng.randbytes(MEMORY_BYTES)))
+def _page(rng: random.Random) -> int:
+    """A page's address anywhere in 40 bits, or just before a carry into the upper half."""
+    return PAGE * rng.choice((rng.randrange(1, 1 << 28), rng.randrange(1, 8), (1 << 20) - rng.randint(0, 1)))
+
+
+def random_bytes(rng: random.Random, addresses: Iterable[int]) -> dict[int, int]:
+    """A random byte for each of `addresses`."""
+    return {address: rng.randrange(256) for address in addresses}
+
+
+def misalign(rng: random.Random, transfers: list[Transfer], beat: int) -> tuple[int, list[Transfer]]:
+    """The index of a transfer in the middle, and the transfers with its address or stride off the beat size."""
+    bad, off = len(transfers) // 2, rng.randrange(1, beat)
+    field = rng.choice(("dram_addr", "dram_stride"))
+    broken = transfers[bad]
+    aligned = getattr(broken, field) // PAGE * PAGE
+    return bad, [*transfers[:bad], replace(broken, **{field: aligned + off}), *transfers[bad + 1 :]]
+
+
+def error_range(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> tuple[int, int, int]:
+    """A range of one beat in the middle transfer, and the first transfer that touches it."""
+    word = point["T"] * point["D"]
+    low = rng.choice(transfers[len(transfers) // 2].words(word))[1] + rng.randrange(0, word, point["AXI_BYTES"])
+    touching = (i for i, t in enumerate(transfers) if any(a <= low < a + word for _, a in t.words(word)))
+    return low, low + point["AXI_BYTES"], next(touching)
+
+
+def judge_done(
+    done: Sequence[Seen], counts: Sequence[int], last: Sequence[Seen], latest: int | None = None
+) -> list[Mismatch]:
+    """One `done` for each transfer, after the last of its `counts` events in `last`, at most `latest` cycles after."""
+    vectors = [f"instruction {i}" for i in range(len(counts))]
+    wrong = compare_stream("done", done, [{}] * len(counts), vectors)
+    for index, end in enumerate(accumulate(counts)):
+        if wrong:
+            return wrong
+        due = last[end - 1].cycle if end <= len(last) else done[index].cycle + 1
+        if done[index].cycle <= due:
+            wrong = [_mismatch("done", index, done[index], "after the last transfer", "before it", vectors[index])]
+        elif latest is not None and done[index].cycle > due + latest:
+            late = f"{done[index].cycle - due} cycles"
+            wrong = [_mismatch("done", index, done[index], f"within {latest} cycles", late, vectors[index])]
+    return wrong
+
+
+def judge_bursts(bursts: Sequence[Seen], interface: str) -> list[Mismatch]:
+    """No burst longer than the contract allows."""
+    for index, seen in enumerate(bursts):
+        beats = seen.payload["len"] + 1
+        if beats > MAX_BURST_BEATS:
+            return [_mismatch(interface, index, seen, f"at most {MAX_BURST_BEATS} beats", str(beats), "burst length")]
+    return []
+
+
+def judge_perf(seen: Observed, beats: int) -> list[Mismatch]:
+    """`beat` counts every data beat; `busy` holds from an instruction's acceptance to its end and no longer."""
+    perf, commands, done = seen.wires["perf"], seen.transfers["cmd"], seen.transfers["done"]
+    if perf["beat"] != beats:
+        return [Mismatch("perf", 0, -1, f"beat high for {beats} cycles", f"{perf['beat']} cycles", "the whole run")]
+    if not done:
+        return []
+    intervals = _in_progress([s.cycle for s in commands], [s.cycle for s in done])
+    low, high = intervals - BUSY_SLACK * len(done), intervals + BUSY_SLACK * len(done)
+    if not low <= perf["busy"] <= high:
+        return [Mismatch("perf", 0, -1, f"busy for {low} to {high} cycles", str(perf["busy"]), "the whole run")]
+    return []
+
+
+def _in_progress(begins: Sequence[int], ends: Sequence[int]) -> int:
+    """Cycles in which at least one instruction had begun and not ended."""
+    total, until = 0, -1
+    for begin, end in zip(begins, ends, strict=True):
+        total += max(0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def _mismatch(interface: str, index: int, seen: Seen, expected: str, got: str, vector: str) -> Mismatch:
+    return Mismatch(interface, index, seen.cycle, expected, got, vector)
