@@ -2,7 +2,7 @@
 
 Blocks with a contract stay modules and everything below them is flattened, so each is mapped alone, in parallel, and
 kept by content: a changed block costs only its own mapping. `sram_1r1w` is a black box counted in bits, with the access
-time the technology assumes. Clock and reset are ideal, wires have no load, inputs come and outputs go at the clock edge.
+time the technology assumes. Clock and reset are ideal, wires have no load, inputs come and outputs go at clock edges.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _map_block(
     script = _mapping_script(design, name, technology) + _abc_script(technology, clock_ns)
     parts = {
         "flow": f"{toolchain.tool('yosys').version}\n{script}",
-        "technology": _technology_digest(technology),
+        "technology": technology_digest(technology),
         "sources": cache.digest_files([path for path in files if path.stem in design.sources(name)]),
         "elaborated": design.signature(name),
     }
@@ -246,7 +246,7 @@ def write_liberty(technology: Technology, target: Path) -> None:
 
 
 @lru_cache
-def _technology_digest(technology: Technology) -> str:
+def technology_digest(technology: Technology) -> str:
     return cache.digest({"liberty": technology.liberty.read_bytes(), "rest": repr(technology)})
 
 

@@ -29,7 +29,7 @@ START_CYCLES = 16
 
 @dataclass(frozen=True)
 class _Style:
-    """How a scenario differs: share of looked-up beats, all entries in order, gap, stall, reset, tables written twice."""
+    """How scenarios differ: share of looked-up beats, all entries in order, gap, stall, reset, tables written twice."""
 
     name: str
     looked_up: float
@@ -71,8 +71,9 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 def _scenario(style: _Style, point: Mapping[str, int], count: int, seed: int) -> Scenario:
     rng = np.random.default_rng(seed)
     tables = [rng.integers(-128, 128, (point["TABLES"], ENTRIES)) for _ in range(2 if style.rewritten else 1)]
-    writes, requests, expected = [], [], []
+    writes: list[Beat] = []
     drives: list[Beat] = []
+    expected: list[dict[str, int]] = []
     for content in tables:
         writes += _table_writes(rng, content, point, after=len(expected))
         requests = _requests(rng, style, point, count)

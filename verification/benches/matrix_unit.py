@@ -262,7 +262,7 @@ def _scale(acc: Int, instruction: isa.Instruction, contents: _Contents, i: int, 
     if "ROWSCALE" in instruction.flags:
         row = o["r_addr"] + i
         shift = np.maximum(1, contents.scale_shift[row] - o["gain"])
-        y = requantize(acc, contents.scale_mult[row][:, None], np.int64(0), shift[:, None])
+        y = requantize(acc, contents.scale_mult[row][:, None], np.array(0), shift[:, None])
     else:
         params = [contents.params[o["p_addr"] + j * tile + c] for c in range(tile)]
         mult, bias, shift = (np.array([getattr(p, f) for p in params]) for f in ("mult", "bias", "shift"))

@@ -68,7 +68,7 @@ _Source = Callable[[np.random.Generator, int], _Request]
 def _scenario(name: str, source: _Source, gap: float, stall: float, lanes: int, count: int, seed: int) -> Scenario:
     rng = np.random.default_rng(seed)
     requests = [source(rng, lanes) for _ in range(count)]
-    expected = [{"data": _bits(requantize(r.x, r.mult, np.int64(r.bias), r.shift), 8)} for r in requests]
+    expected = [{"data": _bits(requantize(r.x, r.mult, np.array(r.bias), r.shift), 8)} for r in requests]
     vectors = [show(r.payload()) for r in requests]
 
     def judge(seen: Observed) -> list[Mismatch]:

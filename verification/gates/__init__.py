@@ -18,7 +18,16 @@ from hwlib import contracts
 from hwlib.errors import InputError
 from verification.evidence import Evidence
 from verification.gates import integrate, lint, policy, simulate, synthesise
-from verification.gates.judgement import Candidate, Context, Finding, Gate, GateResult, Workload, WorkloadReport
+from verification.gates.judgement import (
+    Candidate,
+    Context,
+    Finding,
+    Gate,
+    GateResult,
+    Workload,
+    WorkloadReport,
+    replay_command,
+)
 
 GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, integrate, synthesise))
 """In order."""
@@ -62,12 +71,12 @@ def _judge_one(chosen: Gate, candidate: Candidate, context: Context, store: Evid
     result = store.find(key)
     if result is not None:
         context.progress(chosen.NAME, candidate.scope, "reused")
-        return result
-    context.progress(chosen.NAME, candidate.scope, "running")
-    result = chosen.run(candidate, context)
-    store.keep(key, result)
-    context.progress(chosen.NAME, candidate.scope, "passed" if result.passed else "failed")
-    return result
+    else:
+        context.progress(chosen.NAME, candidate.scope, "running")
+        result = chosen.run(candidate, context)
+        store.keep(key, result)
+        context.progress(chosen.NAME, candidate.scope, "passed" if result.passed else "failed")
+    return replace(result, replay=replay_command(chosen.NAME, candidate, context))
 
 
 def _together(results: Sequence[GateResult]) -> GateResult:

@@ -6,7 +6,7 @@ import time
 
 from hwlib.errors import InputError
 from verification import toolchain
-from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+from verification.gates.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.system.simulation import MemoryModel, open_simulation
 
 NAME = "integrate"
@@ -29,7 +29,7 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     try:
         report = context.workload.run(candidate.design, lambda: open_simulation(candidate.design, memory))
     except InputError as error:
-        return _result(candidate, begin, (Finding(error.what, error.where),), {})
+        return _result(candidate, begin, (refusal(error, "top"),), {})
     findings = report.findings
     if not findings and report.compared == 0:
         findings = (Finding("the workload compared nothing", block="top"),)
@@ -38,6 +38,10 @@ def run(candidate: Candidate, context: Context) -> GateResult:
 
 def _result(candidate: Candidate, begin: float, findings: tuple[Finding, ...], metrics: dict[str, int]) -> GateResult:
     return GateResult(
-        NAME, candidate.scope, not findings, findings, dict(metrics),
-        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
-    )  # fmt: skip
+        NAME,
+        candidate.scope,
+        not findings,
+        findings,
+        dict(metrics),
+        seconds=time.monotonic() - begin,
+    )

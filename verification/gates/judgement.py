@@ -1,8 +1,9 @@
-"""What gates take and give: a candidate and its context in; a result with findings, metrics and a replay command out."""
+"""What gates take and give: a candidate and its context in; a result with findings, metrics and replay command out."""
 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 from hwlib import contracts
 from hwlib.design import Design, platform_files
+from hwlib.errors import InputError
 from hwlib.tech import Technology
 from verification import cache
 from verification.simulate import SIMULATORS, Simulator
@@ -42,16 +44,21 @@ class Finding:
         return f"{where}{block}{self.message}{when}{seen}{vector}"
 
 
+def refusal(error: InputError, block: str) -> Finding:
+    """A tool's refusal of the RTL as a finding, with file and line where it said so."""
+    file, line = getattr(error, "file", ""), getattr(error, "line", 0)
+    return Finding(error.what if file else f"{error.where}: {error.what}", file, line, block)
+
+
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate found. `reused` results come from the evidence store; artifacts are texts by name."""
+    """What a gate found. `reused` results come from the evidence store; `replay` is set by whoever ran the gate."""
 
     gate: str
     scope: str
     passed: bool
     findings: tuple[Finding, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
-    artifacts: dict[str, str] = field(default_factory=dict)
     replay: str = ""
     seconds: float = 0.0
     reused: bool = False
@@ -114,11 +121,11 @@ class WorkloadReport:
 
 
 class Workload(Protocol):
-    """Something compiled that a whole design can run; the caller brings it, since the compiler is not ours to import."""
+    """Something compiled that a whole design can run; the caller brings it, as the compiler is not ours to import."""
 
     @property
     def key(self) -> str:
-        """Identifies program, inputs and expectation for any design, so that evidence is reused only for the same."""
+        """Identifies program, inputs and expectation on any design: evidence serves only the same."""
 
     def run(self, design: Design, open_session: Callable[[], AbstractContextManager[Simulation]]) -> WorkloadReport:
         """Compile for `design`, run it in a session, and compare every output with the golden executor."""
@@ -143,6 +150,8 @@ class Context:
     clock_ns: float | None = None
     area_limit_um2: float | None = None
     power_limit_mw: float | None = None
+    replay: tuple[str, ...] = ()
+    """Words a replay command needs besides: how the caller's command line names this context."""
     progress: Callable[[str, str, str], None] = lambda gate, scope, state: None
     """Called with gate, scope and `running`, `passed`, `failed` or `reused`; from several threads."""
 
@@ -162,8 +171,9 @@ class Gate(Protocol):
         """Judge."""
 
 
-def replay_command(gate: str, candidate: Candidate, *words: str) -> str:
+def replay_command(gate: str, candidate: Candidate, context: Context) -> str:
     """The command a person pastes to see it again."""
     block = [] if candidate.whole else ["--block", candidate.scope]
-    return " ".join(["rtloom", "verify", str(candidate.design.folder), "--gate", gate, *block, *words])
-
+    stimulus = ["--transactions", str(context.transactions), "--seed", str(context.seed)] if gate == "simulate" else []
+    words = ["rtloom", "verify", str(candidate.design.folder), "--gate", gate, *block, *stimulus, *context.replay]
+    return shlex.join(words)

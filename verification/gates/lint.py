@@ -8,15 +8,22 @@ from collections.abc import Mapping
 
 from verification import cache, sandbox, synthesize, toolchain, verilate, yosys
 from verification.build import copy_sources
-from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+from verification.gates.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "lint"
 VERSION = 1
 LIMITS = sandbox.Limits(seconds=180, memory_bytes=4 << 30)
 
-_VERILATOR = re.compile(r"^%(?P<kind>Warning|Error)(?:-(?P<code>\w+))?: (?P<file>[\w.]+):(?P<line>\d+):\d+: (?P<text>.*)$", re.M)
-_LATCH = re.compile(r'attribute \\src "(?P<file>[\w.]+):(?P<line>\d+)[^"]*"\n(?: *attribute .*\n)* *cell \$\w*latch\w* (?P<name>\S+)')
-_CHECK = re.compile(r"^Warning: (?P<text>(?:found logic loop|multiple conflicting drivers|Wire \S+ is used but has no driver).*)$", re.M)
+_VERILATOR = re.compile(
+    r"^%(?P<kind>Warning|Error)(?:-(?P<code>\w+))?: (?P<file>[\w.]+):(?P<line>\d+):\d+: (?P<text>.*)$", re.MULTILINE
+)
+_LATCH = re.compile(
+    r'attribute \\src "(?P<file>[\w.]+):(?P<line>\d+)[^"]*"\n(?: *attribute .*\n)* *cell \$\w*latch\w* (?P<name>\S+)'
+)
+_CHECK = re.compile(
+    r"^Warning: (?P<text>(?:found logic loop|multiple conflicting drivers|Wire \S+ is used but has no driver).*)$",
+    re.MULTILINE,
+)
 _SOURCE = re.compile(r"(?P<file>\w+\.v):(?P<line>\d+)")
 
 
@@ -35,15 +42,20 @@ def run(candidate: Candidate, context: Context) -> GateResult:
         if not findings:
             findings |= dict.fromkeys(_yosys(candidate, point))
     return GateResult(
-        NAME, candidate.scope, not findings, tuple(findings), {"points": len(candidate.points())},
-        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
-    )  # fmt: skip
+        NAME,
+        candidate.scope,
+        not findings,
+        tuple(findings),
+        {"points": len(candidate.points())},
+        seconds=time.monotonic() - begin,
+    )
 
 
 def _verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
     with cache.scratch_folder("lint") as work:
         names = copy_sources(candidate.files(), work)
-        words = ["verilator", "--lint-only", "-Wall", "--timing", "--language", "1364-2005", "--top-module", candidate.top]
+        words = ["verilator", "--lint-only", "-Wall", "--timing", "--language", "1364-2005"]
+        words += ["--top-module", candidate.top]
         words += [f"-G{name}={value}" for name, value in sorted(point.items())]
         root = toolchain.verilator_root()
         done = sandbox.run([*words, *names], work, readable=[root], env=verilate.environment(), limits=LIMITS)

@@ -17,7 +17,7 @@ from hwlib import contracts
 from hwlib.design import PLATFORM, platform_files
 from verification import cache, sandbox, toolchain
 from verification.build import copy_sources
-from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
+from verification.gates.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "policy"
 VERSION = 1
@@ -43,14 +43,20 @@ def run(candidate: Candidate, context: Context) -> GateResult:
         findings = refused or _judge(candidate, facts)
     metrics = {"files": len(candidate.own_files()), "lines": facts.get("lines", 0)}
     return GateResult(
-        NAME, candidate.scope, not findings, tuple(findings), metrics,
-        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
-    )  # fmt: skip
+        NAME,
+        candidate.scope,
+        not findings,
+        tuple(findings),
+        metrics,
+        seconds=time.monotonic() - begin,
+    )
 
 
 def _sizes(candidate: Candidate) -> list[Finding]:
     sizes = {path.name: path.stat().st_size for path in candidate.own_files()}
-    large = [Finding(f"{n} bytes; a file has at most {FILE_BYTES}", name) for name, n in sizes.items() if n > FILE_BYTES]
+    large = [
+        Finding(f"{n} bytes; a file has at most {FILE_BYTES}", name) for name, n in sizes.items() if n > FILE_BYTES
+    ]
     total, bound = sum(sizes.values()), BLOCK_BYTES * (len(contracts.names()) if candidate.whole else 1)
     return large or ([Finding(f"{total} bytes of Verilog; at most {bound}")] if total > bound else [])
 

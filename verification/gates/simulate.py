@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 
 import hwlib
 import verification.benches
 from hwlib import contracts
 from verification import cache
+from verification.benches.scenario import show
 from verification.build import BuildFailed
 from verification.gates.judgement import Candidate, Context, Finding, GateResult
 from verification.simulate import ScenarioResult, Simulator, bench, simulate
 
 NAME = "simulate"
-VERSION = 1
+VERSION = 2
+
+_FAULT = re.compile(r"cycle (?P<cycle>\d+): (?P<interface>\w*): (?P<what>.*)")
+_Found = tuple[int, Finding]
+"""A finding and how far into the run it showed: the nearest come first."""
 
 
 @dataclass(frozen=True)
@@ -52,46 +58,72 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     jobs = [_Job(candidate.scope, point, simulator) for point in points for simulator in context.simulators]
     with ThreadPoolExecutor(context.jobs) as pool:
         outcomes = list(pool.map(lambda job: _run_job(job, candidate, context), jobs))
-    findings = [finding for found, _ in outcomes for finding in found]
+    found = sorted((each for founds, _ in outcomes for each in founds), key=itemgetter(0))
+    findings = [finding for _, finding in found]
     results = [result for _, each in outcomes for result in each]
-    metrics = {"runs": len(results), "transfers": sum(r.transfers for r in results), "cycles": sum(r.cycles for r in results)}
+    transfers, cycles = sum(r.transfers for r in results), sum(r.cycles for r in results)
+    metrics = {"runs": len(results), "transfers": transfers, "cycles": cycles}
     return GateResult(
-        NAME, candidate.scope, not findings, tuple(findings), metrics,
-        replay=_replay(candidate, context), seconds=time.monotonic() - begin,
-    )  # fmt: skip
+        NAME,
+        candidate.scope,
+        not findings,
+        tuple(findings),
+        metrics,
+        seconds=time.monotonic() - begin,
+    )
 
 
-def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[Finding], list[ScenarioResult]]:
+def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[_Found], list[ScenarioResult]]:
     scenarios = bench(job.block)(job.point, context.seed, context.transactions)
     try:
         results = simulate(job.block, candidate.files(), job.point, scenarios, job.simulator, context.seed)
     except BuildFailed as error:
-        return [Finding(f"{job.simulator}: {error.what}", error.file, error.line, job.block)], []
+        return [(0, Finding(f"{job.simulator}: {error.what}", error.file, error.line, job.block))], []
     promised = sum(scenario.transactions for scenario in scenarios)
     short = [] if promised >= context.transactions else [_short(job, promised, context.transactions)]
-    return [*short, *_findings(job, results)], results
+    return [*short, *(_finding(job, candidate, result) for result in results if not result.passed)], results
 
 
-def _short(job: _Job, promised: int, wanted: int) -> Finding:
-    return Finding(f"the bench compares {promised} transactions at {_at(job)}, {wanted} are asked for", block=job.block)
+def _short(job: _Job, promised: int, wanted: int) -> _Found:
+    what = f"the bench compares {promised} transactions at {_at(job)}, {wanted} are asked for"
+    return 0, Finding(what, block=job.block)
 
 
-def _findings(job: _Job, results: list[ScenarioResult]) -> Iterator[Finding]:
-    for result in results:
-        if not result.passed:
-            where = f"{result.name} on {job.simulator} at {_at(job)}"
-            if result.mismatches and not result.violations:
-                m = result.mismatches[0]
-                message = f"{where}: {m.interface} beat {m.index}"
-                yield Finding(message, f"{job.block}.v", 0, job.block, m.vector, m.expected, m.got, m.cycle)
-            else:
-                yield Finding(f"{where}: {result.why}", f"{job.block}.v", 0, job.block)
+def _finding(job: _Job, candidate: Candidate, result: ScenarioResult) -> _Found:
+    """What went wrong first, at the line that declares the port it was seen on."""
+    where, file = f"{result.name} on {job.simulator} at {_at(job)}", f"{job.block}.v"
+    fault = _FAULT.match(result.violations[0]) if result.violations else None
+    if fault:
+        cycle, line = int(fault["cycle"]), _declared(candidate, fault["interface"])
+        what = f"{where}: {fault['interface']}: {fault['what']}"
+        return cycle, Finding(what, file, line, job.block, _last_input(job, result, cycle), cycle=cycle)
+    if result.mismatches:
+        m = result.mismatches[0]
+        line, what = _declared(candidate, m.interface), f"{where}: {m.interface} beat {m.index}"
+        return max(m.cycle, 0), Finding(what, file, line, job.block, m.vector, m.expected, m.got, m.cycle)
+    vector = _last_input(job, result, result.cycles)
+    return result.cycles, Finding(f"{where}: {result.why}", file, _declared(candidate, job.block), job.block, vector)
+
+
+def _declared(candidate: Candidate, name: str) -> int:
+    """The first line of the block's file that has a word beginning with `name`; 0 if none."""
+    path = candidate.design.folder / "rtl" / f"{candidate.scope}.v"
+    code = [line.partition("//")[0] for line in path.read_text(errors="replace").splitlines()]
+    word = re.compile(rf"\b{re.escape(name)}(?:_|\b)")
+    return next((number for number, line in enumerate(code, 1) if word.search(line)), 0)
+
+
+def _last_input(job: _Job, result: ScenarioResult, cycle: int) -> str:
+    """The input beat the block took last, up to `cycle`."""
+    if result.observed is None:
+        return ""
+    inward = [i.name for i in contracts.load(job.block).interfaces if i.direction == "in"]
+    seen = [(s.cycle, n, s) for n in inward for s in result.observed.transfers.get(n, ()) if s.cycle <= cycle]
+    if not seen:
+        return ""
+    _, name, last = max(seen, key=itemgetter(0))
+    return f"{name} {show(last.payload)} taken in cycle {last.cycle}"
 
 
 def _at(job: _Job) -> str:
     return " ".join(f"{name}={value}" for name, value in job.point.items())
-
-
-def _replay(candidate: Candidate, context: Context) -> str:
-    words = ["python", "-m", "verification.simulate", str(candidate.design.folder), candidate.scope]
-    return " ".join([*words, "--transactions", str(context.transactions), "--seed", str(context.seed)])

@@ -1,4 +1,4 @@
-"""synthesise: the design maps to standard cells without latches, and meets clock, area and power where limits are given."""
+"""synthesise: the design maps to standard cells without latches, and meets clock, and area and power if limited."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from hwlib.errors import InputError
 from hwlib.tech import technology
-from verification import timing
-from verification.gates.judgement import Candidate, Context, Finding, GateResult, replay_command
-from verification.synthesize import SynthesisResult, synthesize
+from verification import timing, toolchain
+from verification.gates.judgement import Candidate, Context, Finding, GateResult, refusal
+from verification.synthesize import SynthesisResult, synthesize, technology_digest
 
 NAME = "synthesise"
 VERSION = 1
@@ -18,26 +18,32 @@ DEFAULT_TECHNOLOGY = "osu018"
 
 def settings(candidate: Candidate, context: Context) -> str:
     """Technology and limits."""
-    return f"{context.technology} {context.clock_ns} {context.area_limit_um2} {context.power_limit_mw} {timing.ACTIVITY}"
+    target = technology_digest(context.technology or technology(DEFAULT_TECHNOLOGY))
+    return f"{target} {context.clock_ns} {context.area_limit_um2} {context.power_limit_mw} {timing.ACTIVITY}"
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:
     """Synthesise the whole at the context's clock, by default the manifest's."""
     begin = time.monotonic()
+    toolchain.require("yosys", "sta")
     manifest = candidate.design.manifest
     target = context.technology or technology(DEFAULT_TECHNOLOGY)
     clock_ns = context.clock_ns or manifest.clock_ns
     try:
         result = synthesize(candidate.files(), "top", manifest.parameters, target, clock_ns, context.jobs)
     except InputError as error:
-        findings, metrics = [Finding(error.what, error.where)], {}
+        findings, metrics = [refusal(error, "top")], {}
     else:
         findings, metrics = _judge(result, context), asdict(result)
         metrics["critical_path"] = f"{result.critical_path.start} to {result.critical_path.end}"
     return GateResult(
-        NAME, candidate.scope, not findings, tuple(findings), metrics,
-        replay=replay_command(NAME, candidate), seconds=time.monotonic() - begin,
-    )  # fmt: skip
+        NAME,
+        candidate.scope,
+        not findings,
+        tuple(findings),
+        metrics,
+        seconds=time.monotonic() - begin,
+    )
 
 
 def _judge(result: SynthesisResult, context: Context) -> list[Finding]:

@@ -73,7 +73,7 @@ class RunResult:
 
 
 class Simulation:
-    """One running simulator. Addresses are bytes; every call may raise InputError if the process dies or is too slow."""
+    """One running simulator. Addresses are bytes; a call raises InputError if the process dies or is too slow."""
 
     def __init__(self, design: Design, memory: MemoryModel, call_timeout_s: float) -> None:
         binary = build_simulator(design)

@@ -79,7 +79,8 @@ module array #(
     wire [32*T*T-1:0]      total; // column by column
 
     // Word d holds byte d of every row, sign-extended to 9 bits, in lanes of 32.
-    function [32*T*D-1:0] lanes(input [8*T*D-1:0] rows);
+    function [32*T*D-1:0] lanes;
+        input [8*T*D-1:0] rows;
         integer r, d;
         begin
             for (d = 0; d < D; d = d + 1)

@@ -51,7 +51,10 @@ module array_column #(
         end
     endgenerate
 
-    function [W-1:0] add(input [W-1:0] x, input [W-1:0] y, input [W-1:0] z);
+    function [W-1:0] add;
+        input [W-1:0] x;
+        input [W-1:0] y;
+        input [W-1:0] z;
         integer r;
         reg [W-1:0] low, high;
         begin

@@ -12,7 +12,8 @@ module array_csa #(
     localparam W = 32 * T;
     localparam [W-1:0] LOW_BIT = {T{32'h001}};
 
-    function [2*W-1:0] compress(input [W*ROWS-1:0] all);
+    function [2*W-1:0] compress;
+        input [W*ROWS-1:0] all;
         integer n, i;
         reg [W*ROWS-1:0] left;
         reg [W-1:0] x, y, z;

@@ -23,13 +23,12 @@ module array_group #(
     localparam [W-1:0] SIGN_BIT = {T{32'h100}};
     localparam [W-1:0] LOW_BIT  = {T{32'h001}};
 
-    function [W*ROWS-1:0] booth_rows(
-        input [W*SIZE-1:0] words,
-        input [4*SIZE-1:0] single,
-        input [4*SIZE-1:0] double,
-        input [4*SIZE-1:0] negative,
-        input [31:0]       constant
-    );
+    function [W*ROWS-1:0] booth_rows;
+        input [W*SIZE-1:0] words;
+        input [4*SIZE-1:0] single;
+        input [4*SIZE-1:0] double;
+        input [4*SIZE-1:0] negative;
+        input [31:0] constant;
         integer d, j;
         reg [W-1:0] x, row;
         begin
@@ -48,7 +47,8 @@ module array_group #(
         end
     endfunction
 
-    function [2*W-1:0] compress(input [W*ROWS-1:0] rows);
+    function [2*W-1:0] compress;
+        input [W*ROWS-1:0] rows;
         integer n, i;
         reg [W*ROWS-1:0] left;
         reg [W-1:0] x, y, z;

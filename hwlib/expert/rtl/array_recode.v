@@ -20,7 +20,8 @@ module array_recode #(
     localparam SIGN_WORTH = 256 * (1 + 4 + 16 + 64);
     localparam [31:0] TOP_WORTH = 64; // weight of the last digit's +1
 
-    function [12*D-1:0] digits(input [8*D-1:0] bytes);
+    function [12*D-1:0] digits;
+        input [8*D-1:0] bytes;
         integer d, j;
         reg [8:0] x;
         reg low_odd;
@@ -37,7 +38,8 @@ module array_recode #(
         end
     endfunction
 
-    function [32*GROUPS-1:0] corrections(input [4*D-1:0] negative);
+    function [32*GROUPS-1:0] corrections;
+        input [4*D-1:0] negative;
         integer d;
         begin
             for (d = 0; d < GROUPS; d = d + 1)
