@@ -1,0 +1,22 @@
+"""The bars of the benchmarks hold on the expert."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwlib.design import EXPERT, read_design
+from tests.benchmarks import digits, encoder_block
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", encoder_block.SHAPES)
+def test_an_encoder_block_keeps_the_array_busy_and_is_bit_exact(machine: str) -> None:
+    design = encoder_block.machines(read_design(EXPERT))[machine]
+    assert [bar for bar in encoder_block.measure_machine(machine, design) if not bar.holds] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", digits.SHAPES)
+def test_the_digits_model_is_accurate_and_bit_exact(machine: str) -> None:
+    design = digits.machines(read_design(EXPERT))[machine]
+    assert [bar for bar in digits.measure_machine(machine, design) if not bar.holds] == []
