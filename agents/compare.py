@@ -160,7 +160,7 @@ def figures(entry: Entry, setting: Setting) -> dict[str, float | None]:
 class Accuracy:
     """A model's test accuracy (0 to 1): float, integer, and one design's RTL on the first `images` of the test set.
 
-    `logits_equal` counts logits of the RTL equal to the golden executor's, of `logits`.
+    `logits_equal`: whether every logit of the RTL equals the golden executor's.
     """
 
     label: str
@@ -169,8 +169,7 @@ class Accuracy:
     test_images: int
     rtl_accuracy: float
     images: int
-    logits_equal: int
-    logits: int
+    logits_equal: bool
 
 
 @dataclass(frozen=True)

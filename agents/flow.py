@@ -29,6 +29,17 @@ FINDINGS = 8
 """Findings kept of a refused gate: the first are the smallest."""
 
 
+def gate_context(spec: Spec) -> gates.Context:
+    """What the gates judge a design for `spec` with."""
+    return gates.Context(
+        transactions=TRANSACTIONS,
+        workload=GoldenWorkload(spec),
+        memory_latency=spec.memory.latency_cycles,
+        technology=technology(spec.technology),
+        clock_ns=spec.clock_ns,
+    )
+
+
 class FlowEvaluator:
     """Judges for one spec. Costs and measurements are kept by content, as gates keep their evidence."""
 
@@ -36,13 +47,7 @@ class FlowEvaluator:
         self._spec = spec
         self._technology = technology(spec.technology)
         self._workload = WorkloadCycles(spec)
-        self._context = gates.Context(
-            transactions=TRANSACTIONS,
-            workload=GoldenWorkload(spec),
-            memory_latency=spec.memory.latency_cycles,
-            technology=self._technology,
-            clock_ns=spec.clock_ns,
-        )
+        self._context = gate_context(spec)
 
     def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
         """One gate on one block; with one job, since blocks are judged side by side already."""

@@ -40,7 +40,7 @@ def campaign_spec(name: str) -> Spec:
 
 
 def compare_designs(words: Sequence[str], spec: Spec, *, run_gates: bool = True) -> Comparison:
-    """Measure the designs `words` name on the spec's terms. InputError for a bad name, or a design that cannot run it."""
+    """Measure the designs `words` name on the spec's terms. InputError: a bad name, or a design that cannot run it."""
     if len(set(words)) != len(words):
         raise InputError(f"a design is named twice: {' '.join(words)}", "compare", "name each once")
     designs = [api.resolve_design(word) for word in words]

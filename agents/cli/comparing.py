@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agents.cli.output import Json, print_json, show, software_revision, tool_versions
-from agents.cli.reviewing import DESIGN_HELP, write_page
+from agents.cli.designs import DESIGN_HELP
+from agents.cli.output import Json, print_json, show, software_revision, tool_versions, write_page
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -74,6 +74,7 @@ def _figure_table(found: Comparison) -> Table:
 
 
 def _gate_table(found: Comparison) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     from agents.report import gate_rows
@@ -81,7 +82,7 @@ def _gate_table(found: Comparison) -> Table:
     colours = {"good": "green", "bad": "red", "dim": "dim"}
     table = Table("gate", *(entry.label for entry in found.entries), title="verification", title_justify="left")
     for row in gate_rows(found.entries):
-        table.add_row(row["name"], *(f"[{colours[c['style']]}]{c['text']}" for c in row["cells"]))
+        table.add_row(row["name"], *(f"[{colours[c['style']]}]{escape(c['text'])}" for c in row["cells"]))
     return table
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import BaseModel
 
+from hwlib.errors import InputError
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -25,14 +27,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def print_json(command: str, figures: Mapping[str, Any], *, tools: bool = True) -> None:
-    """Print the command's one object: schema, command, revision of rtloom, tool versions, then `figures`."""
+    """Print the command's one object."""
+    print(json_text(command, figures, tools=tools))
+
+
+def json_text(command: str, figures: Mapping[str, Any], *, tools: bool = True) -> str:
+    """The command's one object: schema, command, revision of rtloom, tool versions, then `figures`."""
     head = {
         "schema": f"rtloom/{command.replace(' ', '-')}/{SCHEMA_VERSION}",
         "command": command,
         "revision": software_revision(),
         "tools": tool_versions() if tools else {},
     }
-    print(json.dumps(_plain(head | dict(figures)), indent=2, allow_nan=False))
+    return json.dumps(_plain(head | dict(figures)), indent=2, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -87,4 +94,13 @@ def show(*parts: RenderableType) -> None:
     """Print rich renderables on stdout."""
     out = console()
     for part in parts:
-        out.print(part)
+        out.print(part, markup=not isinstance(part, str))
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page; InputError if it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", str(path)) from None

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agents.cli.output import Json, print_json, show
+from agents.cli.designs import DESIGN_HELP
+from agents.cli.output import Json, print_json, show, write_page
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from agents.review import ReviewItem
-
-DESIGN_HELP = "`expert`, a design folder, a campaign, or campaign:revision."
 
 
 def diff(
@@ -42,15 +41,6 @@ def diff(
         show(terminal(found))
     else:
         sys.stdout.write(unified(found))
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write a page; InputError if it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", str(path)) from None
 
 
 def review(
@@ -131,12 +121,13 @@ def _show_item(item: ReviewItem) -> None:
 
 
 def _gate_table(item: ReviewItem) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("gate", "scope", "result", "finding", title="gates", title_justify="left")
     for gate in item.revision.gates:
         result = "[green]passed[/green]" if gate.passed else "[red]refused[/red]"
-        table.add_row(gate.gate, gate.scope, result, gate.findings[0] if gate.findings else "")
+        table.add_row(gate.gate, gate.scope, result, escape(gate.findings[0]) if gate.findings else "")
     return table
 
 

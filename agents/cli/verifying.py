@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agents.cli.campaigns import DEFAULT_SPEC
+from agents.cli.designs import DESIGN_HELP, Set, design_at
 from agents.cli.output import Json, print_json, show
-from agents.cli.reviewing import DESIGN_HELP
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from verification.gates import GateResult
     from verification.synthesize import SynthesisResult
     from verification.toolchain import Tool
 
@@ -24,11 +29,14 @@ def doctor(as_json: Json = False) -> int:
     from verification.toolchain import find_tools
 
     tools, sandbox = find_tools(), _sandbox()
-    missing = [tool.name for tool in tools if not tool.ok and not tool.optional] + ([] if sandbox["name"] else ["sandbox"])
+    missing = [tool.name for tool in tools if not tool.ok and not tool.optional]
+    missing += [] if sandbox["name"] else ["sandbox"]
     if as_json:
-        print_json("doctor", {"tool_list": [_tool_data(tool) for tool in tools], "sandbox": sandbox, "missing": missing})
+        data = [_tool_data(tool) for tool in tools]
+        print_json("doctor", {"tool_list": data, "sandbox": sandbox, "missing": missing})
     else:
-        show(_tool_table(tools), f"Sandbox: {sandbox['name'] or 'none'}. {sandbox['covers']} {sandbox['gaps']}".rstrip())
+        protection = f"Sandbox: {sandbox['name'] or 'none'}. {sandbox['covers']} {sandbox['gaps']}"
+        show(_tool_table(tools), protection.rstrip())
         show("Everything needed is here." if not missing else f"Missing: {', '.join(missing)}.")
     return 2 if missing else 0
 
@@ -53,24 +61,81 @@ def _tool_table(tools: tuple[Tool, ...]) -> Table:
 
     table = Table("tool", "found", "needed", "", "for", "how to get it")
     for tool in tools:
-        state = "[green]ok[/green]" if tool.ok else "[yellow]optional[/yellow]" if tool.optional else "[red]missing[/red]"
+        lacking = "[yellow]optional[/yellow]" if tool.optional else "[red]missing[/red]"
+        state = "[green]ok[/green]" if tool.ok else lacking
         table.add_row(tool.name, tool.version or "—", tool.needed, state, tool.why, "" if tool.ok else tool.install)
     return table
 
 
+def verify(
+    design: Annotated[str, typer.Argument(help=DESIGN_HELP)],
+    changes: Set = None,
+    gate: Annotated[
+        list[str] | None, typer.Option("--gate", help="Only this gate; repeat for more. Default: all, in order.")
+    ] = None,
+    block: Annotated[str, typer.Option(help="Judge one block instead of the whole design.")] = "",
+    spec: Annotated[Path, typer.Option(help="Workload, memory, technology and clock; default: digits.")] = DEFAULT_SPEC,
+    transactions: Annotated[int, typer.Option(help="At least so many a bench, parameter point and simulator.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the benches' random stimulus.")] = 1,
+    as_json: Json = False,
+) -> int:
+    """Run the gates on DESIGN, cheapest first, until one refuses it; kept evidence is reused. Exit 1 if refused."""
+    from agents.flow import gate_context
+    from hwlib import contracts
+    from hwlib.spec import read_spec
+    from verification import gates
+
+    if transactions < 1:
+        raise InputError(f"{transactions} transactions", "--transactions", "give at least 1")
+    names = [gates.gate(name).NAME for name in gate or []] or None
+    if block and block not in contracts.names():
+        raise InputError(f"no block '{block}'", "--block", f"blocks: {', '.join(contracts.names())}")
+    found = design_at(design, changes)
+    context = replace(gate_context(read_spec(spec)), transactions=transactions, seed=seed, progress=_report_gate)
+    candidate = gates.Candidate(found, block) if block else gates.Candidate(found)
+    results = gates.verdict(candidate, context, names)
+    accepted = bool(results) and all(result.passed for result in results)
+    if as_json:
+        figures = {"design": design, "tree_hash": found.tree_hash, "accepted": accepted,
+                   "gates": [result.to_data() for result in results]}  # fmt: skip
+        print_json("verify", figures)
+    else:
+        show(*_verdict(results), f"{design}: {'passed' if accepted else 'refused'}")
+    return 0 if accepted else 1
+
+
+def _report_gate(gate: str, scope: str, state: str) -> None:
+    if state != "reused":
+        print(f"{gate} {scope}: {state}", file=sys.stderr, flush=True)
+
+
+def _verdict(results: list[GateResult]) -> list[Table | str]:
+    from rich.table import Table
+
+    table = Table("gate", "result", "seconds", "findings", "metrics")
+    for r in results:
+        word = "[green]passed[/green]" if r.passed else "[red]refused[/red]"
+        seconds = "kept" if r.reused else f"{r.seconds:.1f}"
+        numbers = {name: value for name, value in r.metrics.items() if isinstance(value, int | float)}
+        metrics = ", ".join(f"{name} {value:,.6g}" for name, value in numbers.items())
+        table.add_row(r.gate, word, seconds, str(len(r.findings)), metrics)
+    refused = [r for r in results if not r.passed]
+    return [table, *(line for r in refused for line in (*map(str, r.findings), f"Again: {r.replay}"))]
+
+
 def synth(
     design: Annotated[str, typer.Argument(help=DESIGN_HELP)],
+    changes: Set = None,
     tech: Annotated[str, typer.Option(help="osu018, sky130hd=PATH, or the path of a Liberty file.")] = "osu018",
     clock: Annotated[float | None, typer.Option(help="Clock constraint in ns; default: the design's own.")] = None,
     as_json: Json = False,
 ) -> int:
     """Synthesise DESIGN: area, timing, power, by block. Exit 1 if it misses the clock or has latches."""
-    from agents import api
     from hwlib import tech as technologies
     from hwlib.design import platform_files
     from verification.synthesize import synthesize
 
-    technology, found = technologies.technology(tech), api.resolve_design(design)
+    technology, found = technologies.technology(tech), design_at(design, changes)
     period = found.manifest.clock_ns if clock is None else clock
     if not 0.1 < period <= 1000:
         raise InputError(f"{period} ns", "--clock", "give a period above 0.1 and at most 1000")
@@ -101,11 +166,13 @@ def _synthesis_table(design: str, result: SynthesisResult) -> Table:
 
     met = "meets" if result.min_period_ns <= result.clock_ns else "misses"
     table = Table(title=f"{design} in {result.technology}", title_justify="left", show_header=False)
-    table.add_row("logic area", f"{result.area_um2 / 1e6:.4f} mm², {result.cells:,} cells, {result.flip_flops:,} flip-flops")
+    cells = f"{result.cells:,} cells, {result.flip_flops:,} flip-flops"
+    table.add_row("logic area", f"{result.area_um2 / 1e6:.4f} mm², {cells}")
     table.add_row("memories (apart)", f"{result.memory_bits / 1024:,.1f} Kibit")
     table.add_row("minimum period", f"{result.min_period_ns:.2f} ns ({1e3 / result.min_period_ns:.1f} MHz), {met} "
                                     f"{result.clock_ns:g} ns")  # fmt: skip
-    table.add_row("power", f"{result.power_mw:.2f} mW at that period, every net toggling {result.activity:g} times a cycle")
+    activity = f"every net toggling {result.activity:g} times a cycle"
+    table.add_row("power", f"{result.power_mw:.2f} mW at that period, {activity}")
     table.add_row("latches, unmapped cells", ", ".join((*result.latches, *result.unmapped)) or "none")
     return table
 

@@ -1,0 +1,245 @@
+"""The mfm group: train, import, compile, run, profile and evaluate models."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agents.cli.designs import DESIGN_HELP, Set, design_at
+from agents.cli.output import Json, print_json, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hwlib.design import Design
+    from mfm.compress.integer import IntegerGraph
+    from mfm.program.program import Program
+    from mfm.run.profile import Profile
+    from verification.system.simulation import MemoryModel
+
+app = typer.Typer(help="Train, import, compile, run, profile and evaluate models.", no_args_is_help=True)
+
+MODEL_HELP = "digits-vit, a trained model's .pt file, or encoder-block[-SEQ-WIDTH-HEADS-FF]."
+PROGRAM_HELP = MODEL_HELP + " Or a program that `compile --out` wrote."
+Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
+ModelOrProgram = Annotated[str, typer.Argument(help=PROGRAM_HELP)]
+OnDesign = Annotated[str, typer.Option("--design", help=DESIGN_HELP)]
+Latency = Annotated[int, typer.Option(help="Memory latency in cycles.")]
+
+
+class Target(StrEnum):
+    """What executes a program."""
+
+    GOLDEN = "golden"
+    CYCLES = "cycles"
+    RTL = "rtl"
+
+
+@app.command()
+def train(
+    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    epochs: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The .pt file; default: where digits-vit is looked for.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the vision transformer on scikit-learn's digits, deterministically."""
+    from mfm import api
+
+    found = api.train(seed, epochs, out)
+    if as_json:
+        print_json("mfm train", found.to_json())
+        return
+    show(f"Trained {found.epochs} epochs on {found.train_images} images; {100 * found.test_accuracy:.2f} % of "
+         f"{found.test_images} test images right. Model: {found.path}")  # fmt: skip
+
+
+@app.command("import")
+def import_(model: Model = "digits-vit", as_json: Json = False) -> None:
+    """Import MODEL through torch.export, quantize it to int8, and list its operations."""
+    from mfm import api
+
+    graph = api.load_graph(model)
+    rows = [_operation(op) for op in graph.ops]
+    if as_json:
+        figures = {"model": graph.name, "macs": graph.macs, "output": graph.output, "operations": rows}
+        print_json("mfm import", figures, tools=False)
+    else:
+        show(_operation_table(graph, rows), f"{graph.macs:,} multiply-accumulates; output: {graph.output}")
+
+
+def _operation(op: Any) -> dict[str, Any]:
+    kind = type(op).__name__.removeprefix("Q").lower()
+    reads = [str(getattr(op, name)) for name in ("a", "b") if hasattr(op, name)]
+    reads += [name for head in getattr(op, "heads", ()) for name in (head.q, head.k, head.v)]
+    weights = getattr(op, "weight", getattr(op, "values", None))
+    return {"out": op.out, "kind": kind, "reads": reads, "rows": getattr(op, "rows", None),
+            "weights": None if weights is None else list(weights.shape)}  # fmt: skip
+
+
+def _operation_table(graph: IntegerGraph, rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("output", "operation", "rows", "weights", "reads", title=graph.name, title_justify="left")
+    for row in rows:
+        weights = " x ".join(str(size) for size in row["weights"] or ())
+        table.add_row(row["out"], row["kind"], str(row["rows"] or ""), weights, ", ".join(row["reads"]))
+    return table
+
+
+@app.command()
+def compile(
+    model: Model,
+    design: OnDesign = "expert",
+    changes: Set = None,
+    latency: Latency = 20,
+    out: Annotated[Path | None, typer.Option(help="Write the program here.")] = None,
+    listing: Annotated[Path | None, typer.Option(help="Write the program as text, a line an instruction.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Quantize, tile, allocate and schedule MODEL for DESIGN; search for the schedule with the fewest cycles."""
+    from mfm import api
+
+    program, found = api.compile_model(model, design_at(design, changes).manifest, _memory(latency).latency)
+    _write_program(program, out, listing)
+    if as_json:
+        print_json("mfm compile", {"design": design, "program": out, "listing": listing} | found.to_json(), tools=False)
+        return
+    choices = ", ".join(f"{name} {value}" for name, value in found.choices.items())
+    show(f"{found.name} for {design}: {found.cycles:,} cycles by the model, {100 * found.utilisation:.1f} % of MAC "
+         f"slots; {found.instructions:,} instructions, {found.memory_bytes:,} bytes of memory",
+         f"Best of {found.schedules_tried} schedules: {choices}",
+         *(f"Written: {path}" for path in (out, listing) if path))  # fmt: skip
+
+
+def _write_program(program: Program, out: Path | None, listing: Path | None) -> None:
+    from agents.cli.output import write_page
+    from hwlib.errors import InputError
+    from mfm.program.assembly import disassemble
+
+    if out is not None:
+        try:
+            program.save(out)
+        except OSError as error:
+            raise InputError(f"cannot write: {error.strerror}", str(out)) from None
+    if listing is not None:
+        write_page(listing, disassemble(program.instructions, program.layers))
+
+
+def _memory(latency: int, stall: float = 0.0) -> MemoryModel:
+    from verification.system.simulation import MemoryModel
+
+    return MemoryModel(latency, stall)
+
+
+def _program(word: str, design: Design, latency: int) -> Program:
+    """The program in the file `word`, else the model `word` compiled for `design`."""
+    from mfm import api
+    from mfm.program.program import load_program
+
+    if Path(word).is_file() and not word.endswith(".pt"):
+        return load_program(Path(word))
+    return api.compile_model(word, design.manifest, latency)[0]
+
+
+@app.command()
+def run(
+    model: ModelOrProgram,
+    on: Annotated[Target, typer.Option(help="The golden executor, the cycle model, or the design's RTL.")] = Target.RTL,
+    design: OnDesign = "expert",
+    changes: Set = None,
+    image: Annotated[int, typer.Option(help="Test image of the digits (a seed for other models).")] = 0,
+    latency: Latency = 20,
+    stall: Annotated[float, typer.Option(help="Chance, each cycle, that the memory stalls (RTL only).")] = 0.0,
+    as_json: Json = False,
+) -> int:
+    """Run MODEL once. On the RTL, also compare every output with the golden machine; exit 1 if one differs."""
+    from mfm import api
+
+    memory, machine = _memory(latency, stall), design_at(design, changes)
+    program = _program(model, machine, latency)
+    done = api.run(program, on.value, machine, memory, image)
+    equal = api.run(program, "golden", index=image).outputs == done.outputs if on is Target.RTL else None
+    used = done.counters["mac"] / done.cycles if done.cycles else None
+    if as_json:
+        print_json("mfm run", {"design": design, "utilisation": used, "equal_to_golden": equal} | done.to_json())
+    else:
+        cycles = f": {done.cycles:,} cycles, {100 * used:.1f} % of MAC slots used" if done.cycles and used else ""
+        show(f"{done.name} on {on.value}{cycles}", *_shown_outputs(done.outputs), *_shown_counters(done.counters))
+        word = {True: "Every output equals", False: "Outputs DIFFER from", None: ""}[equal]
+        show(*([f"{word} the golden machine's."] if word else []))
+    return 1 if equal is False else 0
+
+
+def _shown_outputs(outputs: dict[str, list[list[int]]]) -> list[str]:
+    """A single row as it is, a larger matrix by its shape."""
+    return [
+        f"{name}: " + (str(rows[0]) if len(rows) == 1 else f"{len(rows)} x {len(rows[0])}")
+        for name, rows in outputs.items()
+    ]
+
+
+def _shown_counters(counters: dict[str, int]) -> list[str]:
+    return ["Counters: " + ", ".join(f"{name} {value:,}" for name, value in counters.items())] if counters else []
+
+
+@app.command()
+def profile(
+    model: ModelOrProgram,
+    design: OnDesign = "expert",
+    changes: Set = None,
+    latency: Latency = 20,
+    as_json: Json = False,
+) -> None:
+    """Show where MODEL's modelled cycles go on DESIGN: by engine, by layer, and what the array waits for."""
+    from mfm import api
+
+    machine = design_at(design, changes)
+    found = api.profile(_program(model, machine, _memory(latency).latency), machine.manifest, latency)
+    if as_json:
+        print_json("mfm profile", {"model": model, "design": design, "profile": found}, tools=False)
+    else:
+        show(*_profile_tables(found))
+
+
+def _profile_tables(found: Profile) -> list[Table | str]:
+    from rich.table import Table
+
+    busy = ", ".join(f"{name} {100 * cycles / found.cycles:.0f} %" for name, cycles in found.busy_cycles.items())
+    table = Table("layer", "array cycles", "array idle before it", "waiting for", "load", "vector", "store")
+    for layer in found.layers:
+        waits = ", ".join(f"{name or 'nothing'} {cycles:,}" for name, cycles in layer.idle_for.items())
+        cells = [f"{layer.busy_cycles[name]:,}" for name in ("load", "vector", "store")]
+        table.add_row(layer.name, f"{layer.mac_cycles:,}", f"{layer.array_idle_cycles:,}", waits, *cells)
+    return [f"{found.cycles:,} cycles, {100 * found.utilisation:.1f} % of MAC slots used; busy: {busy}", table]
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="digits-vit or a trained model's .pt file.")] = "digits-vit",
+    design: Annotated[str, typer.Option("--design", help=DESIGN_HELP + " Default: no RTL.")] = "",
+    changes: Set = None,
+    images: Annotated[int, typer.Option(help="Test images to run on the RTL.")] = 64,
+    latency: Latency = 20,
+    as_json: Json = False,
+) -> int:
+    """Measure MODEL's test accuracy in float, as int8, and on DESIGN's RTL. Exit 1 if a logit is not the golden one."""
+    from hwlib.errors import InputError
+    from mfm import api
+
+    if changes and not design:
+        raise InputError("no design to change", "--set", "name one with --design")
+    machine = design_at(design, changes) if design else None
+    found = api.evaluate(model, machine, images, _memory(latency))
+    if as_json:
+        print_json("mfm evaluate", {"model": model, "design": design or None} | found.to_json())
+    else:
+        show(f"Of {found.test_images} test images right: float {100 * found.float_accuracy:.2f} %, "
+             f"integer {100 * found.integer_accuracy:.2f} %")  # fmt: skip
+    if found.rtl_accuracy is not None and not as_json:
+        words = "every logit equals" if found.logits_equal else "logits DIFFER from"
+        show(f"RTL of {design}, first {found.rtl_images}: {100 * found.rtl_accuracy:.2f} %, {words} the golden "
+             f"executor's; {found.cycles_per_image:,.0f} cycles an image")  # fmt: skip
+    return 1 if found.logits_equal is False else 0
