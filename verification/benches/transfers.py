@@ -150,7 +150,7 @@ def judge_perf(seen: Observed, beats: int) -> list[Mismatch]:
 def _in_progress(begins: Sequence[int], ends: Sequence[int]) -> int:
     """Cycles in which at least one instruction had begun and not ended."""
     total, until = 0, -1
-    for begin, end in zip(begins, ends, strict=True):
+    for begin, end in zip(begins, ends, strict=False):
         total += max(0, end - max(begin, until))
         until = max(until, end)
     return total
