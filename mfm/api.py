@@ -1,4 +1,4 @@
-"""The model stack's public functions: train, compile, run, profile, evaluate. Results are dataclasses with `to_json`."""
+"""The model stack's public functions: train, compile, run, profile, evaluate. Results have `to_json`."""
 
 from __future__ import annotations
 
@@ -277,7 +277,8 @@ def evaluate(
 
 def _logits(graph: IntegerGraph, image: NDArray[np.float64]) -> Int:
     inputs = {op.out: _quantized(op, image) for op in graph.inputs}
-    return execute(graph, inputs)[0]
+    logits: Int = execute(graph, inputs)[0]
+    return logits
 
 
 def _evaluate_rtl(

@@ -258,7 +258,7 @@ class _Quantizer:
 
 
 def _channel(scale: float, offset: float, correction: int = 0) -> RequantParams:
-    """Parameters computing ``(acc + correction) * scale + offset``; fewer multiplier bits where the bias needs the room."""
+    """Parameters computing ``(acc + correction) * scale + offset``; fewer multiplier bits where the bias needs room."""
     for bits in range(15, 1, -1):
         mult, shift = quantize_multiplier(abs(scale), bits)
         mult = -mult if scale < 0 else mult

@@ -138,10 +138,12 @@ def _compute(op: Op, values: Mapping[str, Float], sample: Float) -> Float:
     if isinstance(op, LayerNorm):
         x = values[op.a][: op.rows]
         centred = x - x.mean(axis=1, keepdims=True)
-        return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + op.eps) * op.gamma + op.beta
+        normed: Float = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + op.eps) * op.gamma + op.beta
+        return normed
     if isinstance(op, Gelu):
         x = values[op.a][: op.rows]
-        return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+        bent: Float = 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+        return bent
     if isinstance(op, Add):
         return values[op.a][: op.rows] + values[op.b][: op.rows]
     return np.hstack([mix_head(head, values, op) for head in op.heads])

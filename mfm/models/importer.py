@@ -131,7 +131,7 @@ class _Importer:
         raise InputError("the exported graph has no output", self.name)
 
     def _finish(self, node: Node) -> Graph:
-        result = self.values[node.args[0][0]]  # type: ignore[index,arg-type]
+        result = self.values[node.args[0][0]]  # type: ignore[index]
         try:
             output = self._whole(result)
         except Unsupported as reason:
@@ -249,7 +249,7 @@ class _Importer:
         if not isinstance(base, Gemm) or not isinstance(source, Input) or view.fill is None:
             raise Unsupported("constants are joined to something other than a linear layer of the input")
         width = base.weight.shape[0]
-        whole = (index >= 0).all(axis=1)
+        whole = np.asarray((index >= 0).all(axis=1))
         rows = index[whole] // width
         if (
             (index[whole] % width != np.arange(width)).any()
@@ -269,10 +269,10 @@ class _Importer:
     def _plus(self, name: str, values: np.ndarray[Any, np.dtype[np.float64]], out: str) -> str:
         """``name + values``; constants added one after the other become one."""
         last = next(op for op in self.ops if op.out == name)
-        if isinstance(last, Add) and (known := next((o for o in self.ops if o.out == last.b), None)):
-            if isinstance(known, Constant):
-                self.ops = [op for op in self.ops if op is not last and op is not known]
-                return self._plus(last.a, known.values + values, out)
+        known = next((op for op in self.ops if isinstance(last, Add) and op.out == last.b), None)
+        if isinstance(last, Add) and isinstance(known, Constant):
+            self.ops = [op for op in self.ops if op is not last and op is not known]
+            return self._plus(last.a, known.values + values, out)
         rows, cols = values.shape
         self.ops += [Constant(f"{out}_constant", values), Add(out, name, f"{out}_constant", rows)]
         self.shapes[out] = (rows, cols)

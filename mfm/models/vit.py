@@ -34,7 +34,8 @@ class Attention(nn.Module):
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
-        return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        joined: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        return joined
 
 
 class Block(nn.Module):
@@ -50,7 +51,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
-        return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
+        out: Tensor = x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
+        return out
 
 
 class VisionTransformer(nn.Module):

@@ -16,6 +16,10 @@ MEMORY_GRANULE = 64
 Waits = tuple[int, int, int, int]
 
 
+def _ranks(sizes: dict[Store, int]) -> dict[Store, NDArray[np.int64]]:
+    return {store: np.zeros((ENGINES, size), dtype=np.int64) for store, size in sizes.items()}
+
+
 class HazardTracker:
     """Tracks, for every unit of storage and engine, the last instruction that read and that wrote it.
 
@@ -24,11 +28,10 @@ class HazardTracker:
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        sizes = {store: capacity(store, manifest) for store in Store if store is not Store.MEMORY}
-        self._reads = {store: np.zeros((ENGINES, size), dtype=np.int64) for store, size in sizes.items()}
-        self._writes = {store: np.zeros((ENGINES, size), dtype=np.int64) for store, size in sizes.items()}
-        self._reads[Store.MEMORY] = np.zeros((ENGINES, 1024), dtype=np.int64)
-        self._writes[Store.MEMORY] = np.zeros((ENGINES, 1024), dtype=np.int64)
+        sizes: dict[Store, int] = {store: capacity(store, manifest) for store in Store if store is not Store.MEMORY}
+        sizes[Store.MEMORY] = 1024
+        self._reads = _ranks(sizes)
+        self._writes = _ranks(sizes)
         self.issued = [0] * ENGINES
 
     def _runs(self, access: Access) -> list[tuple[int, int]]:

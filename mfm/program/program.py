@@ -53,7 +53,7 @@ class TensorSlot:
 
     def quantize(self, sample: NDArray[np.float64]) -> Int:
         """The int8 matrix [rows, cols] of a float `sample`."""
-        flat = np.append(np.asarray(sample, dtype=np.float64).ravel(), 0.0)
+        flat = np.concatenate([np.asarray(sample, dtype=np.float64).ravel(), np.zeros(1)])
         index = np.asarray(self.gather, dtype=np.int64) if self.gather else np.arange(self.rows * self.cols)
         if flat.size <= index.max() + 1 or flat.size - 1 != index.max() + 1:
             raise InputError(
@@ -73,7 +73,7 @@ class TensorSlot:
 
     def dequantize(self, matrix: Int) -> NDArray[np.float64]:
         """Real values of an int8 `matrix`."""
-        real: NDArray[np.float64] = (matrix - self.zero) * self.scale
+        real: NDArray[np.float64] = np.multiply(matrix - self.zero, self.scale, dtype=np.float64)
         return real
 
 

@@ -21,7 +21,7 @@ HALF = 1 << (isa.WAIT_BITS - 1)
 
 @dataclass(frozen=True)
 class Interval:
-    """When instruction `index` was issued, worked and retired (cycles), and what held it back (an engine's name or '')."""
+    """When instruction `index` was issued, worked and retired (cycles); held_by: the engine it waited for, or ''."""
 
     index: int
     engine: isa.Engine
@@ -82,7 +82,7 @@ class _EngineState:
 
 
 class _Fetch:
-    """The program fetch: groups of instructions, a window of them asked for and not yet decoded, behind queued load data."""
+    """The program fetch: groups of instructions, a window of them asked for, not yet decoded, behind queued loads."""
 
     def __init__(self, run: _Run) -> None:
         self.run = run

@@ -88,7 +88,7 @@ class GoldenMachine:
         return tiles.transpose(0, 2, 1, 3).reshape(repeat * self.tile, count * self.dot).astype(np.int64)
 
     def _put(self, words: Int, matrix: Int) -> None:
-        """Write `matrix` [len(words)*T, cols] to row-blocks at `words` [row-blocks, ceil(cols/D)], only its own bytes."""
+        """Write `matrix` [len(words)*T, cols] to row-blocks at `words` [row-blocks, ceil(cols/D)], no other bytes."""
         repeat, cols = words.shape[0], matrix.shape[1]
         column = np.arange(cols)
         blocks = matrix.reshape(repeat, self.tile, cols)

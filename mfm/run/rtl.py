@@ -68,7 +68,7 @@ class RtlRunner:
 
 @contextmanager
 def open_runner(program: Program, design: Design, memory: MemoryModel | None = None) -> Iterator[RtlRunner]:
-    """`program` loaded on `design`. Raises InputError if it was compiled for another shape or the design does not build."""
+    """`program` loaded on `design`. Raises InputError if it is for another shape or the design does not build."""
     program.check(design.manifest)
     model = memory or MemoryModel()
     modelled = run_cycles(program, design.manifest, model.latency).cycles

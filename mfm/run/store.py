@@ -17,8 +17,9 @@ def model_path(config: TrainConfig) -> Path:
     return cache_root() / "models" / f"digits-vit-{recipe}.pt"
 
 
-def trained_digits(config: TrainConfig = TrainConfig()) -> Trained:
-    """The model of `config`, trained if it is not there yet."""
+def trained_digits(config: TrainConfig | None = None) -> Trained:
+    """The model of `config` (the default recipe), trained if it is not there yet."""
+    config = config or TrainConfig()
     path = model_path(config)
     if path.exists() and path.with_suffix(".json").exists():
         return restore(path)

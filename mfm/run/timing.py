@@ -82,7 +82,7 @@ def timing_of(manifest: Manifest) -> Timing:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cycles of one instruction: `start` from issue to work, `work` occupying the engine, `done` from work's end to retirement.
+    """Cycles of one instruction: `start` from issue to work, `work` in the engine, `done` from then to retirement.
 
     gap: from the previous instruction's work to this one's when both are ready.
     """

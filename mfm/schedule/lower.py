@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class _Narrow:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A head's row groups whose probabilities are ready: the transposed values, and (group, probabilities, row scales)."""
+    """A head's row groups whose probabilities are ready: transposed values, and (group, probabilities, row scales)."""
 
     head: int
     values: Panel
@@ -449,7 +450,7 @@ class Lowering:
         step = 1 if single else max(self.step_tiles, min(fit, most) // self.step_tiles * self.step_tiles)
         edges = [b * self.dot // self.tile for b in breaks] + [tiles]
         runs = []
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             pieces = -(-(high - low) // step)
             even = -(-(high - low) // (pieces * self.step_tiles)) * self.step_tiles if not single else 1
             runs += [(first, min(even, high - first)) for first in range(low, high, even)]
@@ -564,7 +565,7 @@ class Lowering:
         return panel
 
     def _scores(self, op: QAttention, head: QHead, queries: Grid, keys: Panel, i: int) -> tuple[int, Panel, Panel]:
-        """Q.K^T and its softmax, in place, for row group `i`: the group, the panels of probabilities and of row scales."""
+        """Q.K^T and its softmax, in place, for row group `i`: the group, its probabilities and its row scales."""
         tokens, m = self.shapes[head.k][0], queries.blocks(i)
         tiles = self._blocks(tokens)
         words = -(-tiles * self.tile // self.dot)

@@ -65,7 +65,7 @@ class _Place:
         return [p for p, s in self.start.items() if s < high and s + p.size > low]
 
     def candidates(self, need: int) -> Units:
-        """First units worth trying: whole slots for large panels, so that those of a size share them; else against edges.
+        """First units worth trying: whole slots for large panels, so that equal ones share them; else against edges.
 
         All start at a multiple of `align`: two operands whose banks keep their distance lose at most one cycle to it.
         """

@@ -79,7 +79,7 @@ class _Search:
         for name, values in self._axes():
             for value in values:
                 if self.effort < self.limit:
-                    self._try(replace(self.best[1], **{name: value}))
+                    self._try(replace(self.best[1], **{name: value}))  # type: ignore[arg-type]
         cycles, choices, program = self.best
         return Scheduled(program, choices, cycles, len(self.seen))
 

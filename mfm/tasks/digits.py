@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real 8x8 images, a fixed split, and a trainer. Deterministic given the seed."""
+"""scikit-learn's handwritten digits: 1,797 real 8x8 images, a fixed split, and a trainer. Deterministic by the seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ class TrainConfig:
     decay: float = 0.05
     shifted: float = 0.15
     smoothing: float = 0.05
-    model: VitConfig = VitConfig()
+    model: VitConfig = field(default_factory=VitConfig)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _fit(model: VisionTransformer, data: Examples, config: TrainConfig) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     loss_of = nn.CrossEntropyLoss(label_smoothing=config.smoothing)
     for _ in range(config.epochs):
-        for index in torch.randperm(len(labels)).split(config.batch):
+        for index in torch.randperm(len(labels)).split(config.batch):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
             loss_of(model(_shifted(images[index], config.shifted)), labels[index]).backward()
             optimizer.step()
