@@ -23,7 +23,7 @@ module sequencer_queue #(
     localparam POINTER = $clog2(QUEUE);
     localparam [POINTER:0] SIZE = {1'b1, {POINTER{1'b0}}};
 
-    reg head, met;
+    reg head, met, held;
     reg [POINTER:0] count;
     reg [POINTER-1:0] write_at, read_at;
 
@@ -32,7 +32,7 @@ module sequencer_queue #(
 
     assign full = count == SIZE;
     assign valid = head && met;
-    assign waiting = head && !met;
+    assign waiting = held;
 
     sram_1r1w #(.WIDTH(256), .DEPTH(QUEUE), .GRAIN(256)) memory (
         .clk(clk), .read_en(advance), .read_addr(read_at), .read_data(instr),
@@ -43,18 +43,20 @@ module sequencer_queue #(
     wire [15:0] store_lead = retired_store - instr[47:32];
     wire [15:0] matrix_lead = retired_matrix - instr[63:48];
     wire [15:0] vector_lead = retired_vector - instr[79:64];
+    wire unmet = load_lead[15] || store_lead[15] || matrix_lead[15] || vector_lead[15];
 
     always @(posedge clk) begin
         if (!rst_n || flush) begin
             head <= 1'b0;
             met <= 1'b0;
+            held <= 1'b0;
             count <= {(POINTER+1){1'b0}};
             write_at <= {POINTER{1'b0}};
             read_at <= {POINTER{1'b0}};
         end else begin
             head <= advance || (head && !leave);
-            met <= !advance && !leave && head
-                && !load_lead[15] && !store_lead[15] && !matrix_lead[15] && !vector_lead[15];
+            met <= !advance && !leave && head && !unmet;
+            held <= head && unmet;
             count <= count + {{POINTER{1'b0}}, push} - {{POINTER{1'b0}}, advance};
             if (push)
                 write_at <= write_at + 1'b1;
