@@ -55,7 +55,7 @@ class TensorSlot:
         """The int8 matrix [rows, cols] of a float `sample`."""
         flat = np.concatenate([np.asarray(sample, dtype=np.float64).ravel(), np.zeros(1)])
         index = np.asarray(self.gather, dtype=np.int64) if self.gather else np.arange(self.rows * self.cols)
-        if flat.size <= index.max() + 1 or flat.size - 1 != index.max() + 1:
+        if flat.size - 1 != index.max() + 1:
             raise InputError(
                 f"a sample of {flat.size - 1} values for input '{self.name}'", "run", f"it needs {index.max() + 1}"
             )

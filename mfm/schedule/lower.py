@@ -39,7 +39,8 @@ class Choices:
     group: row-blocks of an activation panel; weight_words: most words of a weight panel; chunk: row groups that
     pass together through a pair of GEMMs (0: all); ahead: heads whose scores are computed before the first
     head's values are mixed; context_home: head results go through memory instead of staying local;
-    split_words: row width from which a GEMM's input is kept in column chunks and accumulated over them (0: never);
+    split_words: row width from which a GEMM's input is kept in column chunks and accumulated over them (0: never;
+    nor where a tile is narrower than a word, because accumulation is by tile and storing by word);
     columns: words of a column chunk in which the second of a pair of GEMMs and the sum after it pass through
     memory instead of staying local (0: they stay).
     """
@@ -337,7 +338,7 @@ class Lowering:
     def _splits(self, words: int) -> tuple[int, ...]:
         """First words of the column chunks in which a tensor of `words` a row-block is kept."""
         limit = self.choices.split_words
-        if not limit or words <= limit:
+        if not limit or words <= limit or self.dot > self.tile:
             return (0,)
         step = max(limit * self.dot // self.align, 1) * self.align // self.dot
         return tuple(range(0, words, step))

@@ -135,5 +135,5 @@ class _Search:
             ("chunk", sorted({0, 2, 3, 4} & set(range(blocks)))),
             ("weight_words", sorted({words // 24, words // 12, words // 5, self._width(), 2 * self._width()})),
             ("group", sorted({g for g in (1, 2, 4) if g <= blocks})),
-            ("split_words", [0, self._width()]),
+            ("split_words", [0, self._width()] if self.manifest.dot <= self.manifest.tile else [0]),
         ]

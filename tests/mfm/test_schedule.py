@@ -1,0 +1,133 @@
+"""Compiled programs compute what the integer graph computes, on any machine they fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwlib.design import Manifest
+from hwlib.errors import InputError
+from mfm.compress.integer import IntegerGraph, execute
+from mfm.program.effects import accesses
+from mfm.run.cycles import run_cycles
+from mfm.run.golden import run_golden
+from mfm.schedule.lower import Choices
+from mfm.schedule.schedule import build, schedule
+from mfm.workloads import random_input
+from tests.mfm.machines import block, machine
+
+MACHINES = [
+    machine(),
+    machine(T=2, D=4, WORDS=512),
+    machine(T=4, D=2, WORDS=512),
+    machine(T=8, D=1),
+    machine(T=16, D=1, ROW_SCALES=4),
+    machine(T=4, D=16, AXI_BYTES=16, BANKS=2),
+    machine(T=2, D=16, WORDS=128, MATRIX_PARAMS=64),
+]
+
+
+def agrees(graph: IntegerGraph, manifest: Manifest, choices: Choices | None = None) -> None:
+    """Whatever the local storages hold at the start, the program's output is the graph's."""
+    program = schedule(graph, manifest, effort=0).program if choices is None else build(graph, manifest, choices)
+    inputs = random_input(graph, 5)
+    found = run_golden(program, inputs, np.random.default_rng(1))
+    assert np.array_equal(found[graph.output], execute(graph, inputs))
+
+
+@pytest.mark.parametrize("manifest", MACHINES, ids=lambda m: f"T{m.tile}D{m.dot}")
+def test_a_block_computes_the_same_on_every_machine(manifest: Manifest) -> None:
+    agrees(block(), manifest)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 35), st.integers(1, 4), st.integers(1, 9), st.integers(1, 40), st.sampled_from(MACHINES),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_odd_shapes_compute_the_same(seq: int, heads: int, size: int, ff: int, manifest: Manifest, seed: int) -> None:
+    agrees(block(seq, heads * size, heads, ff, seed), manifest)
+
+
+CHOICES = st.builds(
+    Choices,
+    group=st.integers(1, 4),
+    weight_words=st.sampled_from([1, 4, 16, 64]),
+    chunk=st.integers(0, 3),
+    ahead=st.integers(0, 2),
+    context_home=st.booleans(),
+    split_words=st.sampled_from([0, 2, 4]),
+    columns=st.sampled_from([0, 1, 4]),
+)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(CHOICES, st.sampled_from(MACHINES))
+def test_every_choice_of_the_search_is_correct_or_refused(choices: Choices, manifest: Manifest) -> None:
+    try:
+        agrees(block(13, 16, 2, 24), manifest, choices)
+    except InputError as error:
+        assert "do not fit" in str(error)
+
+
+def test_no_program_touches_storage_the_machine_does_not_have() -> None:
+    manifest = machine(WORDS=64)
+    program = schedule(block(9, 12, 2, 20), manifest, effort=0).program
+    for item in program.instructions[:-1]:
+        for access in accesses(item.op, item.operands, item.flags, manifest):
+            last = max(high for _, high in access.runs)
+            limit = {"SCRATCHPAD": 64, "MATRIX_PARAMS": 128, "VECTOR_PARAMS": 128, "TABLES": 1, "ROW_SCALES": 16}
+            assert last <= limit.get(access.store.name, program.memory_bytes)
+
+
+def test_the_search_never_ends_worse_than_it_starts() -> None:
+    graph, manifest = block(17, 16, 2, 32), machine()
+    assert schedule(graph, manifest).cycles <= schedule(graph, manifest, effort=0).cycles
+
+
+def test_the_search_is_deterministic() -> None:
+    graph, manifest = block(9, 16, 2, 16), machine()
+    first, second = schedule(graph, manifest, effort=2000), schedule(graph, manifest, effort=2000)
+    assert (first.choices, first.cycles, first.program) == (second.choices, second.cycles, second.program)
+
+
+def test_a_larger_scratchpad_costs_no_traffic() -> None:
+    graph = block(16, 32, 2, 64)
+    traffic, cycles = [], []
+    for words in (128, 256, 1024):
+        found = schedule(graph, machine(WORDS=words, VECTOR_PARAMS=256, MATRIX_PARAMS=256))
+        moved = [i.operands["rows"] * i.operands["row_words"] for i in found.program.instructions if i.op == "LOAD"]
+        traffic.append(sum(moved))
+        cycles.append(found.cycles)
+    assert traffic[-1] < traffic[0]
+    assert cycles == sorted(cycles, reverse=True)
+
+
+def test_what_cannot_fit_names_the_parameter() -> None:
+    with pytest.raises(InputError, match=r"tiny: WORDS: .* do not fit 64; use a larger value or a smaller model"):
+        schedule(block(64, 64, 1, 64), machine(WORDS=64))
+    with pytest.raises(InputError, match="tiny: VECTOR_PARAMS"):
+        schedule(block(4, 160, 4, 8), machine(WORDS=4096))
+
+
+def test_the_modelled_cycles_are_those_of_the_program() -> None:
+    manifest = machine()
+    found = schedule(block(), manifest, latency=33)
+    assert found.cycles == run_cycles(found.program, manifest, 33).cycles
+    assert found.program == build(block(), manifest, found.choices, 33)
+
+
+def test_a_program_refuses_a_machine_of_another_shape() -> None:
+    program = schedule(block(), machine(), effort=0).program
+    program.check(machine(QUEUE=8))
+    with pytest.raises(InputError, match="compiled for WORDS = 256, this design has 512"):
+        program.check(machine(WORDS=512))
+
+
+def test_labels_follow_the_instructions() -> None:
+    program = schedule(block(), machine(), effort=0).program
+    assert len(program.layers) == len(program.instructions)
+    assert program.layers[-1] == "end"
+    assert {"norm1", "context", "hidden", "sum2"} <= set(program.layers)
