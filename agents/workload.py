@@ -20,7 +20,7 @@ from mfm.program.program import TARGET_PARAMETERS, Program
 from mfm.run.cycles import run_cycles
 from mfm.run.rtl import RtlRunner
 from mfm.schedule.schedule import schedule
-from verification.gates.judgement import Finding, WorkloadReport
+from verification.judgement import Finding, WorkloadReport
 from verification.system.simulation import Simulation
 
 Int = NDArray[np.int64]

@@ -14,6 +14,7 @@ import signal
 import struct
 import sys
 from types import FrameType
+from typing import TextIO
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
@@ -32,9 +33,10 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     isolated = leave_network()
-    restrict_files(given.read, given.write, network=not isolated)
     environment = dict(pair.split("=", 1) for pair in given.env)
-    return supervise(given.command[1:] if given.command[:1] == ["--"] else given.command, environment)
+    with open(f"/proc/self/task/{os.getpid()}/children") as children:  # /proc is closed to us afterwards
+        restrict_files(given.read, given.write, network=not isolated)
+        return supervise(given.command[1:] if given.command[:1] == ["--"] else given.command, environment, children)
 
 
 def leave_network() -> bool:
@@ -76,8 +78,8 @@ def allow(ruleset: int, path: str, rights: int) -> None:
     os.close(handle)
 
 
-def supervise(command: list[str], environment: dict[str, str]) -> int:
-    """Run `command`; when it ends, or on SIGTERM, kill everything it left behind."""
+def supervise(command: list[str], environment: dict[str, str], children: TextIO) -> int:
+    """Run `command`; when it ends, or on SIGTERM, kill everything it left behind. `children` lists our own."""
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = os.fork()
     if child == 0:
@@ -88,29 +90,25 @@ def supervise(command: list[str], environment: dict[str, str]) -> int:
             os._exit(127)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        reap()
+        reap(children)
         os._exit(124)
 
     signal.signal(signal.SIGTERM, stop)
     status = os.waitpid(child, 0)[1]
-    reap()
+    reap(children)
     return os.waitstatus_to_exitcode(status) & 0xFF
 
 
-def reap() -> None:
+def reap(children: TextIO) -> None:
     """Kill and collect children until there are none; grandchildren come to us as their parents die."""
     while True:
-        for pid in children():
-            os.kill(pid, signal.SIGKILL)
+        children.seek(0)
+        for pid in children.read().split():
+            os.kill(int(pid), signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
-
-
-def children() -> list[int]:
-    with open(f"/proc/self/task/{os.getpid()}/children") as listing:
-        return [int(word) for word in listing.read().split()]
 
 
 def refuse(why: str) -> None:

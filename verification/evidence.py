@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from verification import cache, toolchain
-from verification.gates.judgement import Candidate, Context, Gate, GateResult
+from verification.judgement import Candidate, Context, Gate, GateResult
 
 
 class Evidence:
@@ -48,11 +48,14 @@ class Evidence:
         path = self._path(key)
         path.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w") as file:
-            json.dump(entry, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(entry, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

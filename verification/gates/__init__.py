@@ -18,7 +18,7 @@ from hwlib import contracts
 from hwlib.errors import InputError
 from verification.evidence import Evidence
 from verification.gates import integrate, lint, policy, simulate, synthesise
-from verification.gates.judgement import (
+from verification.judgement import (
     Candidate,
     Context,
     Finding,
@@ -58,7 +58,8 @@ def judge(name: str, candidate: Candidate, context: Context, evidence: Evidence 
     chosen, store = gate(name), evidence or Evidence()
     if candidate.whole and name in BLOCK_GATES:
         blocks = [Candidate(candidate.design, block) for block in contracts.names()]
-        return _together([*judge_all(name, blocks, context, store), _judge_one(chosen, candidate, context, store)])
+        each = judge_all(name, blocks, context, store)
+        return _together([*each, _judge_one(chosen, candidate, context, store)])
     if not candidate.whole and name not in BLOCK_GATES:
         raise InputError(f"gate '{name}' judges whole designs", "--gate", f"for a block use {', '.join(BLOCK_GATES)}")
     return _judge_one(chosen, candidate, context, store)
@@ -102,9 +103,10 @@ def _together(results: Sequence[GateResult]) -> GateResult:
 def judge_all(
     name: str, candidates: Iterable[Candidate], context: Context, evidence: Evidence | None = None
 ) -> list[GateResult]:
-    """One gate on several candidates at once, `context.jobs` at a time."""
+    """One gate on several candidates at once, `context.jobs` at a time, each with one job."""
+    alone = replace(context, jobs=1)
     with ThreadPoolExecutor(context.jobs) as pool:
-        return list(pool.map(lambda candidate: judge(name, candidate, context, evidence), candidates))
+        return list(pool.map(lambda candidate: judge(name, candidate, alone, evidence), candidates))
 
 
 def verdict(

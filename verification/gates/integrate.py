@@ -6,7 +6,7 @@ import time
 
 from hwlib.errors import InputError
 from verification import toolchain
-from verification.gates.judgement import Candidate, Context, Finding, GateResult, refusal
+from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.system.simulation import MemoryModel, open_simulation
 
 NAME = "integrate"

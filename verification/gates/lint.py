@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from verification import cache, sandbox, synthesize, toolchain, verilate, yosys
 from verification.build import copy_sources
-from verification.gates.judgement import Candidate, Context, Finding, GateResult
+from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "lint"
 VERSION = 1

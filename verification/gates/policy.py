@@ -17,7 +17,7 @@ from hwlib import contracts
 from hwlib.design import PLATFORM, platform_files
 from verification import cache, sandbox, toolchain
 from verification.build import copy_sources
-from verification.gates.judgement import Candidate, Context, Finding, GateResult
+from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "policy"
 VERSION = 1

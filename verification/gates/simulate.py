@@ -16,7 +16,7 @@ from hwlib import contracts
 from verification import cache
 from verification.benches.scenario import show
 from verification.build import BuildFailed
-from verification.gates.judgement import Candidate, Context, Finding, GateResult
+from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.simulate import ScenarioResult, Simulator, bench, simulate
 
 NAME = "simulate"
@@ -50,9 +50,9 @@ def _bench_digest() -> str:
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:
-    """Run the block's bench; a design has nothing beyond its blocks here."""
+    """Run the block's bench. A design has nothing beyond its blocks here, and what `top` does `integrate` judges."""
     begin = time.monotonic()
-    if candidate.whole:
+    if candidate.top == "top":
         return GateResult(NAME, candidate.scope, True)
     points = candidate.points()
     jobs = [_Job(candidate.scope, point, simulator) for point in points for simulator in context.simulators]

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from hwlib.errors import InputError
 from hwlib.tech import technology
 from verification import timing, toolchain
-from verification.gates.judgement import Candidate, Context, Finding, GateResult, refusal
+from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.synthesize import SynthesisResult, synthesize, technology_digest
 
 NAME = "synthesise"

@@ -1,0 +1,172 @@
+"""What runs in the sandbox cannot reach out, and cannot go on for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verification import sandbox
+from verification.sandbox import Limits
+
+QUICK = Limits(seconds=10)
+
+
+@pytest.fixture(params=["bubblewrap", "landlock"])
+def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each protection in turn, where this machine has it."""
+    sandbox.protection.cache_clear()
+    if request.param == "landlock":
+        monkeypatch.setenv("RTLOOM_SANDBOX", "landlock")
+    try:
+        found = sandbox.protection().name
+    except sandbox.InputError:
+        found = "none"
+    if found != request.param:
+        sandbox.protection.cache_clear()
+        pytest.skip(f"{request.param} does not work here")
+    yield request.param
+    sandbox.protection.cache_clear()
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def alive(mark: str) -> list[str]:
+    """Processes with `mark` among their arguments."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if mark.encode() in Path("/proc", name, "cmdline").read_bytes().split(b"\0"):
+                found.append(name)
+        except OSError:
+            continue
+    return found
+
+
+def gone(mark: str) -> bool:
+    """Whether no process with `mark` is left; a killed one may take a moment to be collected."""
+    deadline = time.monotonic() + 2
+    while alive(mark):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_command_runs_in_the_scratch_folder(mechanism: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("text")
+    done = sandbox.run(["sh", "-c", "cat in > out; echo said; exit 3"], tmp_path, limits=QUICK)
+    assert (tmp_path / "out").read_text() == "text"
+    assert (done.returncode, done.output.strip(), done.stopped) == (3, "said", "")
+    assert not done.ok
+
+
+def test_there_is_no_network(mechanism: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
+        text = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2); print('reached')"
+        done = sandbox.run(python(text), tmp_path, limits=QUICK)
+    assert "reached" not in done.output
+    assert done.returncode != 0
+
+
+def test_the_environment_is_cleared(mechanism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRIVATE_KEY_OF_THE_HOST", "secret")
+    done = sandbox.run(["env"], tmp_path, env={"GIVEN": "yes"}, limits=QUICK)
+    assert "GIVEN=yes" in done.output
+    assert "secret" not in done.output
+    assert f"HOME={tmp_path}" in done.output
+
+
+def test_nothing_is_written_or_read_outside(mechanism: str, tmp_path: Path) -> None:
+    scratch, host = tmp_path / "scratch", tmp_path / "host"
+    scratch.mkdir()
+    host.mkdir()
+    (host / "kept").write_text("private")
+    script = f"cat {host}/kept; echo x > {host}/kept; echo x > {host}/new; rm -f {host}/kept; echo x > /usr/bin/new"
+    done = sandbox.run(["sh", "-c", script], scratch, limits=QUICK)
+    assert "private" not in done.output
+    assert (host / "kept").read_text() == "private"
+    assert [path.name for path in host.iterdir()] == ["kept"]
+    assert not Path("/usr/bin/new").exists()
+
+
+def test_readable_folders_can_be_read_only(mechanism: str, tmp_path: Path) -> None:
+    scratch, given = tmp_path / "scratch", tmp_path / "given"
+    scratch.mkdir()
+    given.mkdir()
+    (given / "text").write_text("shared")
+    done = sandbox.run(["sh", "-c", f"cat {given}/text; echo x > {given}/new"], scratch, readable=[given], limits=QUICK)
+    assert "shared" in done.output
+    assert not (given / "new").exists()
+
+
+def test_the_time_limit_kills_every_child(mechanism: str, tmp_path: Path) -> None:
+    mark = f"9{os.getpid()}.125"
+    script = f"sleep {mark} & setsid sleep {mark} & (sleep {mark} &) ; sleep {mark}"
+    done = sandbox.run(["sh", "-c", script], tmp_path, limits=Limits(seconds=1))
+    assert done.stopped == "time limit of 1 s"
+    assert done.seconds < 5
+    assert gone(mark)
+
+
+def test_children_left_behind_are_killed(mechanism: str, tmp_path: Path) -> None:
+    mark = f"8{os.getpid()}.125"
+    done = sandbox.run(["sh", "-c", f"setsid sleep {mark} > /dev/null 2>&1 & exit 0"], tmp_path, limits=QUICK)
+    assert done.returncode == 0
+    assert gone(mark)
+
+
+def test_closing_the_output_does_not_escape_the_time_limit(mechanism: str, tmp_path: Path) -> None:
+    done = sandbox.run(["sh", "-c", "exec > /dev/null 2>&1; sleep 30"], tmp_path, limits=Limits(seconds=1))
+    assert done.stopped == "time limit of 1 s"
+
+
+def test_memory_is_bounded(mechanism: str, tmp_path: Path) -> None:
+    text = "x = bytearray(600 << 20); print('had it')"
+    done = sandbox.run(python(text), tmp_path, limits=Limits(seconds=20, memory_bytes=200 << 20))
+    assert not done.ok
+    assert "had it" not in done.output
+
+
+def test_memory_is_bounded_over_all_processes(mechanism: str, tmp_path: Path) -> None:
+    one = "b = bytearray(120 << 20); import time; time.sleep(20)"
+    text = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', {one!r}]) for _ in '1234']]"
+    done = sandbox.run(python(text), tmp_path, limits=Limits(seconds=20, memory_bytes=300 << 20))
+    assert done.stopped == "memory limit of 300 MiB"
+
+
+def test_processes_are_bounded(mechanism: str, tmp_path: Path) -> None:
+    script = "for i in $(seq 60); do sleep 20 & done; wait"
+    done = sandbox.run(["sh", "-c", script], tmp_path, limits=Limits(seconds=15, processes=30))
+    assert done.stopped == "limit of 30 processes"
+
+
+def test_output_and_files_are_bounded(mechanism: str, tmp_path: Path) -> None:
+    limits = Limits(seconds=1, output_bytes=5000, file_bytes=1 << 20)
+    done = sandbox.run(["sh", "-c", "head -c 9000000 /dev/zero > big; yes"], tmp_path, limits=limits)
+    assert len(done.output) == 5000
+    assert (tmp_path / "big").stat().st_size <= 1 << 20
+
+
+def test_a_missing_command_is_a_status_not_an_exception(mechanism: str, tmp_path: Path) -> None:
+    done = sandbox.run(["no-such-command"], tmp_path, limits=QUICK)
+    assert done.returncode != 0
+    assert "no-such-command" in done.output
+
+
+def test_without_any_protection_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox.protection.cache_clear()
+    monkeypatch.setattr(sandbox, "_works", lambda words: False)
+    with pytest.raises(sandbox.InputError, match="no sandbox works here"):
+        sandbox.run(["touch", "ran"], tmp_path, limits=QUICK)
+    assert not (tmp_path / "ran").exists()
+    sandbox.protection.cache_clear()
