@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from agents import campaign as campaigns
-from agents import decisions, runner
+from agents import decisions
 from agents.campaign import Campaign, Settings
 from agents.designers import Designer
-from agents.designers.choose import designer_for
 from agents.evaluator import Evaluator
-from agents.flow import FlowEvaluator
 from agents.ledger import pareto_front
 from agents.progress import Progress, silent
 from agents.records import Budget, CampaignResult, CampaignState, CampaignStatus, PendingReview, Revision
@@ -28,6 +26,20 @@ Evaluators = Callable[[Spec], Evaluator]
 Designers = Callable[[Campaign, Evaluator], Designer]
 
 
+def flow_evaluator(spec: Spec) -> Evaluator:
+    """The real judge. Imported here, since the compiler takes seconds to import and most commands need neither."""
+    from agents.flow import FlowEvaluator
+
+    return FlowEvaluator(spec)
+
+
+def chosen_designer(campaign: Campaign, evaluator: Evaluator) -> Designer:
+    """The designer the campaign's settings name."""
+    from agents.designers.choose import designer_for
+
+    return designer_for(campaign, evaluator)
+
+
 def start_campaign(
     spec: Path | Spec,
     *,
@@ -38,8 +50,8 @@ def start_campaign(
     review: ReviewMode = "auto",
     name: str = "",
     progress: Progress = silent,
-    evaluators: Evaluators = FlowEvaluator,
-    designers: Designers = designer_for,
+    evaluators: Evaluators = flow_evaluator,
+    designers: Designers = chosen_designer,
 ) -> CampaignResult:
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
@@ -58,14 +70,16 @@ def resume_campaign(
     name: str,
     *,
     progress: Progress = silent,
-    evaluators: Evaluators = FlowEvaluator,
-    designers: Designers = designer_for,
+    evaluators: Evaluators = flow_evaluator,
+    designers: Designers = chosen_designer,
 ) -> CampaignResult:
     """Continue after a kill, a stop or a review decision. An ended campaign just reports its result again."""
     return _run(Campaign.open(name), progress, evaluators, designers)
 
 
 def _run(campaign: Campaign, progress: Progress, evaluators: Evaluators, designers: Designers) -> CampaignResult:
+    from agents import runner
+
     try:
         with campaign.locked():
             evaluator = evaluators(campaign.spec)
