@@ -12,6 +12,7 @@ from hwlib import isa
 from hwlib.design import Manifest
 from hwlib.numerics import accumulate, apply_table, decode_param, layernorm, requantize, softmax
 from hwlib.numerics.eltwise import add_requantize
+from hwlib.numerics.requantize import MULT_BITS, SHIFT_MAX
 from mfm.program.effects import TABLE_BYTES, Store, capacity, entries_per_word
 
 Int = NDArray[np.int64]
@@ -33,7 +34,7 @@ class GoldenMachine:
 
     Args:
         memory_bytes: size of the memory, from address 0.
-        noise: fill every storage with random bytes first, which a correct program never notices.
+        noise: fill every local storage with random legal values first, which a correct program never notices.
     """
 
     def __init__(self, manifest: Manifest, memory_bytes: int, noise: np.random.Generator | None = None) -> None:
@@ -50,8 +51,16 @@ class GoldenMachine:
         self.scales = np.ones((2, capacity(Store.ROW_SCALES, manifest), self.tile), dtype=np.int64)
         self.accumulators = np.zeros((self.tile, self.tile), dtype=np.int64)
         if noise is not None:
-            self.scratchpad[:] = noise.integers(-128, 128, self.scratchpad.shape)
-            self.tables[:] = noise.integers(-128, 128, self.tables.shape)
+            self._fill_with(noise)
+
+    def _fill_with(self, noise: np.random.Generator) -> None:
+        self.scratchpad[:] = noise.integers(-128, 128, self.scratchpad.shape)
+        self.tables[:] = noise.integers(-128, 128, self.tables.shape)
+        self.scales[:] = noise.integers(1, 32, self.scales.shape)
+        self.accumulators[:] = noise.integers(-1000, 1000, self.accumulators.shape)
+        for entries in self.params.values():
+            shift = noise.integers(1, SHIFT_MAX + 1, entries.size) << MULT_BITS
+            entries[:] = (noise.integers(0, 1 << MULT_BITS, entries.size) | shift).astype(np.uint64)
 
     def write(self, addr: int, data: bytes) -> None:
         """Put `data` in memory at byte `addr`."""
