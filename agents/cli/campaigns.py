@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agents.records import Budget, CampaignResult, CampaignStatus, Cost, Revision
 
 DEFAULT_SPEC = Path(__file__).parents[2] / "hwlib" / "specs" / "digits.yaml"
+SHOWN_SPEC = "hwlib/specs/digits.yaml"
 MODEL_FORMS = "openai:MODEL, anthropic:MODEL or chat:MODEL@http://HOST:PORT/v1"
 BUDGET_HELP = "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd."
 
@@ -37,7 +38,7 @@ class ReviewChoice(StrEnum):
 
 
 def run(
-    spec: Annotated[Path, typer.Argument(help="The spec (docs/spec.md); default: the digits spec.")] = DEFAULT_SPEC,
+    spec: Annotated[Path, typer.Argument(help="The spec (docs/spec.md).", show_default=SHOWN_SPEC)] = DEFAULT_SPEC,
     designer: Annotated[
         DesignerChoice, typer.Option(help="search needs no key and no network.")
     ] = DesignerChoice.SEARCH,

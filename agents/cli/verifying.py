@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agents.cli.campaigns import DEFAULT_SPEC
+from agents.cli.campaigns import DEFAULT_SPEC, SHOWN_SPEC
 from agents.cli.designs import DESIGN_HELP, Set, design_at
 from agents.cli.output import Json, print_json, show
 from hwlib.errors import InputError
@@ -74,7 +74,9 @@ def verify(
         list[str] | None, typer.Option("--gate", help="Only this gate; repeat for more. Default: all, in order.")
     ] = None,
     block: Annotated[str, typer.Option(help="Judge one block instead of the whole design.")] = "",
-    spec: Annotated[Path, typer.Option(help="Workload, memory, technology and clock; default: digits.")] = DEFAULT_SPEC,
+    spec: Annotated[
+        Path, typer.Option(help="Workload, memory, technology and clock.", show_default=SHOWN_SPEC)
+    ] = DEFAULT_SPEC,
     transactions: Annotated[int, typer.Option(help="At least so many a bench, parameter point and simulator.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the benches' random stimulus.")] = 1,
     as_json: Json = False,
@@ -94,7 +96,9 @@ def verify(
     context = replace(gate_context(read_spec(spec)), transactions=transactions, seed=seed, progress=_report_gate)
     candidate = gates.Candidate(found, block) if block else gates.Candidate(found)
     results = gates.verdict(candidate, context, names)
-    accepted = bool(results) and all(result.passed for result in results)
+    if not results:
+        raise InputError(f"{', '.join(names or [])} judges whole designs", "--gate", "leave --block out")
+    accepted = all(result.passed for result in results)
     if as_json:
         figures = {"design": design, "tree_hash": found.tree_hash, "accepted": accepted,
                    "gates": [result.to_data() for result in results]}  # fmt: skip

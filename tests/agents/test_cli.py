@@ -1,0 +1,202 @@
+"""The command line: every command's bad input is one line and exit status 2; JSON is one object; help is quick."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents import cli
+from hwlib.design import EXPERT
+
+ONE_LINE = [
+    ("nonsense", "No such command 'nonsense'"),
+    ("diff expert", "Missing argument"),
+    ("diff expert --colour", "No such option"),
+    ("run missing.yaml", "missing.yaml"),
+    ("run --budget rounds", "write NAME=VALUE"),
+    ("run --budget rounds=0", "greater than or equal to 1"),
+    ("run --budget evaluations=many", "--budget"),
+    ("run --designer magic", "'magic'"),
+    ("run --designer llm", "the llm designer needs a model"),
+    ("run --review sometimes", "'sometimes'"),
+    ("run --seed x", "valid integer"),
+    ("resume ghost", "no campaign 'ghost'"),
+    ("status ghost", "no campaign 'ghost'"),
+    ("stop ghost", "no campaign 'ghost'"),
+    ("review ghost", "no campaign 'ghost'"),
+    ("review --approve r1 --reject r1", "one revision at a time"),
+    ("review --approve r1", "no single waiting revision 'r1'"),
+    ("diff expert ghost", "no design 'ghost'"),
+    ("compare ghost expert", "no design 'ghost'"),
+    ("compare expert expert", "named twice"),
+    ("compare expert --spec missing.yaml", "missing.yaml"),
+    ("verify ghost", "no design 'ghost'"),
+    ("verify expert --gate hope", "no gate 'hope'"),
+    ("verify expert --block nothing", "no block 'nothing'"),
+    ("verify expert --block softmax --gate integrate", "judges whole designs"),
+    ("verify expert --transactions 0", "give at least 1"),
+    ("verify expert --set T=3", "T"),
+    ("verify expert --set T", "write NAME=VALUE"),
+    ("verify expert --set WIDTH=3", "write NAME=VALUE"),
+    ("synth expert --tech paper", "paper"),
+    ("synth expert --clock 0", "give a period"),
+    ("demo --images 3", "at least 64"),
+    ("demo --rounds 0", "greater than or equal to 1"),
+    ("mfm train --epochs 0", "give at least 1"),
+    ("mfm import gpt", "no workload 'gpt'"),
+    ("mfm import missing.pt", "no trained model"),
+    ("mfm compile encoder-block-8-30-4-64", "heads dividing width"),
+    ("mfm compile digits-vit --design ghost", "no design 'ghost'"),
+    ("mfm compile digits-vit --latency 0", "latency"),
+    ("mfm run gpt --on golden", "no workload 'gpt'"),
+    ("mfm run digits-vit --on paper", "'paper'"),
+    ("mfm run digits-vit --stall 1", "stall"),
+    ("mfm profile gpt", "no workload 'gpt'"),
+    ("mfm evaluate encoder-block", "no test data"),
+    ("mfm evaluate --set T=8", "no design to change"),
+    ("mfm evaluate --design expert --images 0", "give 1 to"),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that must be refused; its one line."""
+    assert cli.run(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("rtloom: ")
+    assert shown.err.count("\n") == 1
+    assert "Traceback" not in shown.err
+    assert "a fault in rtloom" not in shown.err
+    return shown.err
+
+
+@pytest.mark.parametrize(("command", "says"), ONE_LINE, ids=[command for command, _ in ONE_LINE])
+def test_bad_input_is_one_line_and_exit_status_2(command: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert says in refused(capsys, *command.split())
+
+
+def copied_expert(folder: Path) -> Path:
+    """The expert in a folder of its own, to be broken."""
+    (folder / "rtl").mkdir(parents=True)
+    for path in (EXPERT / "design.yaml", *(EXPERT / "rtl").iterdir()):
+        (folder / path.relative_to(EXPERT)).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("command", ["verify", "synth", "mfm compile digits-vit --design", "diff expert"])
+def test_broken_manifest(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    design = copied_expert(tmp_path / "design")
+    (design / "design.yaml").write_text("name: [")
+    assert "design.yaml" in refused(capsys, *command.split(), str(design))
+
+
+def test_broken_rtl_is_judged_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    design = copied_expert(tmp_path / "design")
+    (design / "rtl" / "eltwise.v").write_text("module eltwise (")
+    assert cli.run(["verify", str(design), "--block", "eltwise", "--gate", "policy"]) == 1
+    shown = capsys.readouterr().out
+    assert "eltwise.v:1" in shown
+    assert f"rtloom verify {design} --gate policy --block eltwise" in shown.replace("\n", " ")
+
+
+def test_rtl_that_does_not_parse_cannot_be_synthesised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    design = copied_expert(tmp_path / "design")
+    (design / "rtl" / "eltwise.v").write_text("module eltwise (")
+    assert "eltwise.v" in refused(capsys, "synth", str(design))
+
+
+@pytest.mark.parametrize("text", ["name: [", "[]", "name: x\nclock_ns: -1\n", "name: x\ncolour: red\n"])
+def test_broken_spec(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+    assert "spec.yaml" in refused(capsys, "run", "spec.yaml")
+
+
+@pytest.mark.parametrize("text", [b"", b"RTLOOM-PROGRAM 1\n", b"RTLOOM-PROGRAM 1\n\x02\0\0\0\0\0\0\0{}", b"\xff\xfe"])
+def test_broken_program(text: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.bin").write_bytes(text)
+    assert "p.bin" in refused(capsys, "mfm", "run", "p.bin", "--on", "golden")
+
+
+def test_unwritable_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in refused(capsys, "diff", "expert", "expert", "--html", "file/report.html")
+
+
+def test_missing_tool_is_one_line() -> None:
+    """In a process of its own, whose PATH leads nowhere."""
+    command = [sys.executable, "-c", "from agents.cli import main; main()", "synth", "expert"]
+    root = str(Path(cli.__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": "/nonexistent", "PYTHONPATH": root})
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "is not installed" in done.stderr
+    assert "apt-get install" in done.stderr
+
+
+def test_a_fault_of_our_own_is_one_line_with_a_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("agents.api.list_campaigns", broken)
+    assert cli.run(["list"]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    log = Path(line.rsplit(" ", 1)[1].strip())
+    assert "ZeroDivisionError: oh" in log.read_text()
+    log.unlink()
+
+
+def test_interrupted_campaign_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.api.start_campaign", interrupted)
+    assert "rtloom resume digits" in refused(capsys, "run")
+
+
+def test_help_imports_no_heavy_library() -> None:
+    code = "import sys; from agents.cli import run; run(['--help']); print(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          cwd=Path(cli.__file__).parents[2])  # fmt: skip
+    loaded = set(json.loads(done.stderr.replace("'", '"')))
+    assert not loaded & {"torch", "numpy", "matplotlib", "langgraph", "openai", "anthropic", "optuna", "jinja2"}
+
+
+@pytest.mark.parametrize("command", ["list", "diff expert expert", "doctor", "review"])
+def test_json_is_one_object_with_a_schema(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*command.split(), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    name = command.split()[0]
+    assert found["schema"] == f"rtloom/{name}/1"
+    assert found["command"] == name
+    assert {"revision", "tools"} <= found.keys()
+
+
+def test_program_compiled_written_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = "encoder-block-8-16-2-32"
+    assert cli.run(["mfm", "compile", small, "--out", "p.bin", "--listing", "p.txt", "--json"]) == 0
+    compiled = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "p.txt").read_text().count("\n") == compiled["instructions"]
+    assert cli.run(["mfm", "run", "p.bin", "--on", "cycles", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cycles"] == compiled["cycles"]
+    assert "compiled for T" in refused(capsys, "mfm", "run", "p.bin", "--on", "cycles", "--set", "T=8")
+
+
+def test_profile_says_where_the_cycles_go(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["mfm", "profile", "encoder-block-8-16-2-32", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["profile"]
+    assert sum(layer["mac_cycles"] for layer in found["layers"]) <= found["cycles"]
+    assert set(found["busy_cycles"]) == {"load", "store", "matrix", "vector"}
