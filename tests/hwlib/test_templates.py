@@ -56,6 +56,10 @@ def ports_of(files: Mapping[str, str], top: str, point: Mapping[str, int]) -> di
     return {port.name: (directions[port.direction], port.type.bitWidth) for port in instance.body.portList}
 
 
+def test_every_block_has_templates() -> None:
+    assert blocks() == contracts.names()
+
+
 @pytest.mark.parametrize(("block", "name"), EVERY)
 def test_a_file_is_a_module_of_its_name_without_leftovers(block: str, name: str) -> None:
     for options in choices(block, name):
