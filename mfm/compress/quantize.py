@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hwlib.errors import InputError
 from hwlib.numerics import RequantParams, gelu_table, quantize_multiplier
 from hwlib.numerics.layernorm import NORM_FRAC_BITS
-from hwlib.numerics.requantize import BIAS_BITS, SHIFT_MAX
+from hwlib.numerics.requantize import BIAS_BITS
 from mfm.compress.integer import IntegerGraph, QAdd, QAttention, QConst, QGemm, QHead, QInput, QLayerNorm, QOp
 from mfm.models.graph import (
     Add,
@@ -259,11 +259,10 @@ class _Quantizer:
 
 def _channel(scale: float, offset: float, correction: int = 0) -> RequantParams:
     """Parameters computing ``(acc + correction) * scale + offset``; fewer multiplier bits where the bias needs room."""
-    for bits in range(15, 1, -1):
-        mult, shift = quantize_multiplier(abs(scale), bits)
-        mult = -mult if scale < 0 else mult
+    for shift in range(quantize_multiplier(abs(scale))[1], 0, -1):
+        mult = round(math.ldexp(scale, shift))
         bias = round(math.ldexp(offset, shift)) + mult * correction
-        if abs(bias) < 1 << (BIAS_BITS - 1) and shift <= SHIFT_MAX:
+        if abs(bias) < 1 << (BIAS_BITS - 1):
             return RequantParams(mult, bias, shift)
     raise InputError(
         f"a bias of {offset:.3g} output units cannot be represented", "quantize", "check the calibration data"

@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ MOVEMENT = {
     aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default,
 }  # fmt: skip
 IDENTITY = {aten.dropout.default, aten.to.dtype, aten._to_copy.default, aten.lift_fresh_copy.default}
+TORCH = str(Path(torch.__file__).parent)
 SAMPLE = ""
 """Base name of views of the model's input."""
 
@@ -83,8 +85,9 @@ def import_model(module: nn.Module, example: Tensor, name: str) -> Graph:
 
 
 def _location(node: Node) -> str:
-    """``file:line`` of the code that made `node`."""
+    """``file:line`` of the code that made `node`: the caller's, where torch's own module wraps the operation."""
     found = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    found = [place for place in found if not place[0].startswith(TORCH)] or found
     return f"{found[-1][0]}:{found[-1][1]}" if found else node.name
 
 
@@ -131,6 +134,7 @@ class _Importer:
         raise InputError("the exported graph has no output", self.name)
 
     def _finish(self, node: Node) -> Graph:
+        self.node = node
         result = self.values[node.args[0][0]]  # type: ignore[index]
         try:
             output = self._whole(result)
