@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -22,8 +22,10 @@ FILES = st.dictionaries(st.sampled_from(["rtl/a.v", "rtl/b.v", "notes"]), TEXTS.
 
 @settings(max_examples=30, deadline=None)
 @given(old=FILES, new=FILES)
-def test_git_apply_turns_the_first_into_the_second(old: dict[str, str], new: dict[str, str], tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
-    folder: Path = tmp_path_factory.mktemp("apply")
+def test_git_apply_turns_the_first_into_the_second(
+    old: dict[str, str], new: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("apply")
     for name, text in old.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)

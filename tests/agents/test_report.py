@@ -23,9 +23,8 @@ class Loads(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [
-            v or "" for k, v in attrs if k in ("src", "href", "xlink:href") and not (v or "").startswith("#")
-        ]
+        links = [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        self.fetched += [link for link in links if not link.startswith("#")]
         if tag not in ("meta", "link", "br", "path", "use", "line", "rect"):
             self.open.append(tag)
 
@@ -66,9 +65,8 @@ def test_refused_gates_show_with_their_finding_escaped() -> None:
 
 def test_accuracy_that_is_not_exact_is_said() -> None:
     exact = Accuracy("mine", 0.98, 0.98, 450, 0.97, 64, True)
-    page = comparison_page(
-        replace(comparison(), accuracy=(exact, replace(exact, label="x", logits_equal=False))), ORIGIN
-    )
+    accuracy = (exact, replace(exact, label="x", logits_equal=False))
+    page = comparison_page(replace(comparison(), accuracy=accuracy), ORIGIN)
     assert '<td class="good">yes</td>' in page
     assert '<td class="bad">no</td>' in page
 
