@@ -19,7 +19,7 @@ def expert() -> Design:
     return read_design(EXPERT)
 
 
-@pytest.fixture()
+@pytest.fixture
 def spoiled(tmp_path: Path) -> Callable[[dict[str, str]], Design]:
     """A copy of the expert with these files (name: text) written over or added."""
 

@@ -23,7 +23,7 @@ from verification.gates import Candidate, Context, Finding, GateResult, policy, 
 RESULT = GateResult("policy", "array", False, (Finding("wrong", "array.v", 7, "array"),), {"files": 2}, seconds=1.5)
 
 
-@pytest.fixture()
+@pytest.fixture
 def evidence(tmp_path: Path) -> Evidence:
     return Evidence(tmp_path / "evidence")
 

@@ -139,7 +139,8 @@ def test_memory_is_bounded(mechanism: str, tmp_path: Path) -> None:
 
 def test_memory_is_bounded_over_all_processes(mechanism: str, tmp_path: Path) -> None:
     one = "b = bytearray(120 << 20); import time; time.sleep(20)"
-    text = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', {one!r}]) for _ in '1234']]"
+    start = f"[subprocess.Popen([sys.executable, '-c', {one!r}]) for _ in '1234']"
+    text = f"import subprocess, sys; [p.wait() for p in {start}]"
     done = sandbox.run(python(text), tmp_path, limits=Limits(seconds=20, memory_bytes=300 << 20))
     assert done.stopped == "memory limit of 300 MiB"
 

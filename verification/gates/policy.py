@@ -20,7 +20,7 @@ from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "policy"
-VERSION = 1
+VERSION = 2
 FILE_BYTES = 200_000
 BLOCK_BYTES = 400_000
 LIMITS = sandbox.Limits(seconds=120, memory_bytes=2 << 30, file_bytes=64 << 20, processes=8)
@@ -92,51 +92,53 @@ def _read(candidate: Candidate) -> tuple[dict[str, Any], list[Finding]]:
 
 def _judge(candidate: Candidate, facts: dict[str, Any]) -> list[Finding]:
     findings = [Finding(f["message"], f["file"], f["line"]) for f in facts["findings"]]
-    findings += _modules(facts)
+    findings = list(dict.fromkeys(findings)) + _modules(facts)
     return findings or _interfaces(candidate, facts)
 
 
 def _modules(facts: dict[str, Any]) -> list[Finding]:
     """One module a file, named as the file; instances of modules that are there."""
     findings = []
-    cells = {path.stem for path in platform_files()}
-    known = {Path(name).stem for name in facts["files"]} | cells
-    by_file: dict[str, list[dict[str, Any]]] = {}
+    known = {Path(name).stem for name in facts["files"]} | {path.stem for path in platform_files()}
+    by_file: dict[str, list[dict[str, Any]]] = {name: [] for name in facts["own"]}
     for module in facts["modules"]:
-        by_file.setdefault(module["file"], []).append(module)
-    for name in facts["own"]:
-        modules = by_file.get(name, [])
+        by_file[module["file"]].append(module)
+    for name, modules in by_file.items():
         if [m["name"] for m in modules] != [Path(name).stem]:
             found = ", ".join(m["name"] for m in modules) or "none"
-            findings.append(Finding(f"one module a file, named as the file; found {found}", name, 1))
+            line = next((m["line"] for m in modules if m["name"] != Path(name).stem), 1)
+            findings.append(Finding(f"one module a file, named as the file; found {found}", name, line))
         for instance in (i for m in modules for i in m["instances"] if i["module"] not in known):
-            findings.append(Finding(f"'{instance['module']}' is no module of this block, its contract or the platform",
-                                    name, instance["line"]))  # fmt: skip
+            what = f"'{instance['module']}' is no module of this block, its contract or the platform"
+            findings.append(Finding(what, name, instance["line"]))
     return findings
 
 
 def _interfaces(candidate: Candidate, facts: dict[str, Any]) -> list[Finding]:
-    """Parameters and ports are the contract's, at every bench point."""
-    findings = []
+    """Parameters and ports are the contract's, at every bench point; each fault is named once."""
+    start = next(m["line"] for m in facts["modules"] if m["name"] == candidate.scope)
+    found: dict[str, Finding] = {}
     for point, seen in zip(candidate.points(), facts["elaborated"], strict=True):
-        findings += _interface(candidate.scope, point, seen)
-    return findings
+        found = _interface(candidate.scope, point, seen, start) | found
+    return list(found.values())
 
 
-def _interface(top: str, point: dict[str, int], seen: dict[str, Any]) -> list[Finding]:
+def _interface(top: str, point: dict[str, int], seen: dict[str, Any], start: int) -> dict[str, Finding]:
+    """Faults by port; `start` is the module's line, for what is missing."""
     contract, file = contracts.load(top), f"{top}.v"
-    if sorted(seen["parameters"]) != sorted(contract.parameters):
-        return [Finding("module parameters", file, 1, top, expected=str(sorted(contract.parameters)),
-                        got=str(sorted(seen["parameters"])))]  # fmt: skip
+    names, given = sorted(contract.parameters), sorted(seen["parameters"])
+    if names != given:
+        return {"": Finding("module parameters", file, start, top, expected=", ".join(names), got=", ".join(given))}
     want = {p.name: (p.direction, p.width) for p in contract.ports(point)}
     have = {name: (direction, width) for name, direction, width in seen["ports"]}
     at = ", ".join(f"{name}={value}" for name, value in point.items())
-    findings = []
+    found = {}
     for name in sorted(want.keys() | have.keys()):
         if want.get(name) != have.get(name):
             expected, got = (_port(side.get(name)) for side in (want, have))
-            findings.append(Finding(f"port {name} at {at}", file, 1, top, expected=expected, got=got))
-    return findings
+            line = seen["lines"].get(name, start)
+            found[name] = Finding(f"port {name} at {at}", file, line, top, expected=expected, got=got)
+    return found
 
 
 def _port(port: tuple[str, int] | None) -> str:

@@ -51,9 +51,12 @@ TOOL_WORDS = {
 WORDS = {
     "InitialBlock": "initial block", "FinalBlock": "final block", "AttributeInstance": "attribute",
     "DelayControl": "delay", "DPIImport": "DPI import", "MemberAccessExpression": "hierarchical reference",
-    "ScopedName": "hierarchical reference", "CaseInequalityExpression": "comparison with X or Z",
+    "ScopedName": "hierarchical reference", "CaseEqualityExpression": "comparison with X or Z",
+    "CaseInequalityExpression": "comparison with X or Z", "AlwaysFFBlock": "always_ff",
+    "AlwaysCombBlock": "always_comb", "AlwaysLatchBlock": "always_latch",
 }  # fmt: skip
 MAX_FINDINGS = 20
+"""Of each file."""
 
 
 class Reader:
@@ -66,7 +69,7 @@ class Reader:
         self.lines = 0
 
     def report(self, file: str, line: int, message: str) -> None:
-        if len(self.findings) < MAX_FINDINGS:
+        if sum(finding["file"] == file for finding in self.findings) < MAX_FINDINGS:
             self.findings.append({"file": file, "line": line, "message": message})
 
     def read(self, file: str) -> None:
@@ -123,8 +126,6 @@ class Reader:
             self.report(file, line, f"{WORDS.get(kind, kind)} is not allowed here")
         elif kind == "SignalEventExpression" and str(node).split() != ["posedge", "clk"]:
             self.report(file, line, f"'{str(node).strip()}': registers are clocked by posedge clk only")
-        elif kind == "AlwaysBlock" and node.keyword.valueText != "always":
-            self.report(file, line, f"{node.keyword.valueText} is SystemVerilog; write always")
         elif kind == "ModuleDeclaration":
             self.modules.append({"file": file, "name": node.header.name.valueText, "line": line, "instances": []})
         elif kind == "HierarchyInstantiation" and self.modules:
@@ -148,7 +149,7 @@ def second_opinion(reader: Reader, file: str, parser: VerilogParser) -> None:
 
 
 def elaborate(reader: Reader, files: list[str], top: str, point: dict[str, int]) -> dict[str, Any]:
-    """Parameters and ports of `top` at `point`; elaboration errors become findings."""
+    """Parameters and ports of `top` at `point`, each with its line; elaboration errors become findings."""
     options = ast.CompilationOptions()
     options.topModules = {top}
     options.paramOverrides = [f"{name}={value}" for name, value in point.items()]
@@ -165,11 +166,12 @@ def elaborate(reader: Reader, files: list[str], top: str, point: dict[str, int])
             line = manager.getLineNumber(diagnostic.location)
             reader.report(Path(manager.getFileName(diagnostic.location)).name, line, words.formatMessage(diagnostic))
     if not instances:
-        return {"parameters": [], "ports": []}
+        return {"parameters": [], "ports": [], "lines": {}}
     body = instances[0].body
     directions = {ast.ArgumentDirection.In: "input", ast.ArgumentDirection.Out: "output"}
+    lines = {p.name: manager.getLineNumber(p.location) for p in (*body.portList, *body.parameters)}
     ports = [[p.name, directions.get(p.direction, "inout"), p.type.bitWidth] for p in body.portList]
-    return {"parameters": [p.name for p in body.parameters if not p.isLocalParam], "ports": ports}
+    return {"parameters": [p.name for p in body.parameters if not p.isLocalParam], "ports": ports, "lines": lines}
 
 
 def main() -> None:
