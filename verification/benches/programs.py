@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hwlib import isa
@@ -31,6 +32,8 @@ RECENT = 3
 ANCIENT = (1 << 15) + 4096
 """From here on a wait is older than any count these programs reach: always met."""
 GARBAGE = 8
+OPCODE_DEFECTS = 4
+END_WORD = isa.encode(isa.Instruction("END", {}))
 
 
 @dataclass(frozen=True)
@@ -101,49 +104,46 @@ def _instruction(rng: random.Random, op: str, scratchpad: int, waits: list[int] 
     return isa.Instruction(op, operands, flags, (load, store, matrix, vector))
 
 
-def program(rng: random.Random, address: int, body: list[int], fault: Fault, scratchpad: int) -> Program:
-    """`body` at `address`, ended by END or, for ILLEGAL_INSTRUCTION and ADDRESS_RANGE, by an instruction so wrong."""
-    endings = {Fault.ILLEGAL_INSTRUCTION: _illegal, Fault.ADDRESS_RANGE: _outside}
-    last = endings[fault](rng, scratchpad) if fault in endings else isa.encode(isa.Instruction("END", {}))
+def program(rng: random.Random, address: int, body: list[int], fault: Fault, last: int = END_WORD) -> Program:
+    """`body` and then `last` at `address`, with noise behind."""
     words = (*body, last)
     noise = (rng.getrandbits(isa.INSTRUCTION_BITS) for _ in range(GARBAGE))
     return Program(address, words, (*words, *noise), fault)
 
 
-def _illegal(rng: random.Random, scratchpad: int) -> int:
-    """An instruction with one thing wrong: opcode, flag, a zero count, or space."""
-    op = rng.choice(list(COUNTS))
-    word = legal_word(rng, op, scratchpad)
-    kind = rng.choice(("opcode", "flag", "count", "space"))
-    if kind == "opcode":
-        return word & ~0xFF | rng.choice(sorted(set(range(256)) - set(isa.BY_CODE)))
-    if kind == "flag":
-        return _with_illegal_flag(rng, word, rng.choice((op, "END")))
-    if kind == "count":
-        return _replace(word, isa.BY_NAME[op].field(rng.choice(COUNTS[op])), 0)
-    op = rng.choice(list(SPACES))
-    word = legal_word(rng, op, scratchpad)
-    space = rng.choice((SPACES[op] + 1, rng.randint(SPACES[op] + 1, 255), 4 << rng.randrange(6)))
-    return _replace(word, isa.BY_NAME[op].field("space"), space)
+def defects(rng: random.Random, fault: Fault, scratchpad: int) -> list[int]:
+    """Instructions with one thing wrong that gives `fault`: every operand, flag and kind there is, in random order."""
+    makers = {Fault.ILLEGAL_INSTRUCTION: _illegal, Fault.ADDRESS_RANGE: _outside}
+    words = list(makers[fault](rng, scratchpad)) if fault in makers else []
+    rng.shuffle(words)
+    return words
 
 
-def _with_illegal_flag(rng: random.Random, word: int, op: str) -> int:
-    legal = {bit for _, bit, _ in isa.BY_NAME[op].flags}
-    bit = rng.choice([b for b in range(8) if b not in legal])
-    return word & ~0xFF | isa.BY_NAME[op].code | 1 << 8 + bit
+def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
+    """Undefined opcodes, a flag no such instruction has, a zero count, a space out of range."""
+    for code in rng.sample(sorted(set(range(256)) - set(isa.BY_CODE)), OPCODE_DEFECTS):
+        yield _replace(legal_word(rng, "ADD", scratchpad), isa.HEADER[0], code)
+    for op in isa.BY_NAME.values():
+        undefined = set(range(8)) - {bit for _, bit, _ in op.flags}
+        word = END_WORD if op.engine is None else legal_word(rng, op.name, scratchpad)
+        yield word | 1 << isa.HEADER[1].low + rng.choice(sorted(undefined))
+    for name, counts in COUNTS.items():
+        for count in counts:
+            yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field(count), 0)
+    for name, last in SPACES.items():
+        for space in (last + 1, 4 << rng.randrange(6)):
+            yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field("space"), space)
 
 
-def _outside(rng: random.Random, scratchpad: int) -> int:
-    """An instruction with one address past the scratchpad."""
-    op = rng.choice(list(ADDRESSES))
-    word = legal_word(rng, op, scratchpad)
-    if op == "LOAD":
-        word = _replace(word, isa.BY_NAME[op].field("space"), 0)
-        word = _replace(word, isa.BY_NAME[op].field("local_addr"), 0)
-    past = rng.choice(
-        (scratchpad, 1 << rng.randrange(scratchpad.bit_length() - 1, 16), rng.randrange(scratchpad, 1 << 16))
-    )
-    return _replace(word, isa.BY_NAME[op].field(rng.choice(ADDRESSES[op])), past)
+def _outside(rng: random.Random, scratchpad: int) -> Iterator[int]:
+    """One address past the scratchpad."""
+    for name, addresses in ADDRESSES.items():
+        for address in addresses:
+            word = legal_word(rng, name, scratchpad)
+            if name == "LOAD":
+                word = _replace(word, isa.BY_NAME[name].field("space"), 0)
+            past = rng.choice((scratchpad, 1 << 15, rng.randrange(scratchpad, 1 << 16)))
+            yield _replace(word, isa.BY_NAME[name].field(address), past)
 
 
 def _replace(word: int, field: isa.Field, value: int) -> int:

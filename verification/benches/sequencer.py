@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hwlib.isa import HEADER, INSTRUCTION_BYTES, WAIT_BITS, Engine, Fault
-from verification.benches.programs import Program, crossed_body, legal_word, program, random_body
+from verification.benches.programs import END_WORD, Program, crossed_body, defects, legal_word, program, random_body
 from verification.benches.scenario import (
     Accept,
     AxiMemory,
@@ -70,12 +70,13 @@ _PLANS = (
     _Plan("refused", (30, 50), waiting=0.1, stall=0.9, bus_stall=0.1),
     _Plan("slow-memory", latency=(20, 60), bus_stall=0.5),
     _Plan("reset", (20, 40), reset=True),
-    _Plan("illegal", (0, 12), fault=Fault.ILLEGAL_INSTRUCTION),
-    _Plan("address-range", (0, 12), fault=Fault.ADDRESS_RANGE),
+    _Plan("illegal", (0, 6), fault=Fault.ILLEGAL_INSTRUCTION),
+    _Plan("address-range", (0, 6), fault=Fault.ADDRESS_RANGE),
     _Plan("bus-error", (0, 12), fault=Fault.AXI_READ),
     _Plan("engine-fault", (8, 30), engine_fault=True),
 )
-FAULTY_RUNS = 12
+FAULTY_RUNS = 8
+GOOD_SHARE = 0.4
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
@@ -117,25 +118,37 @@ def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, count: int) -> S
 
 
 def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: int) -> list[Program]:
-    """Programs of at least `count` instructions; where the plan fails, good and failing ones in turn."""
+    """Programs of at least `count` instructions; where the plan fails, every kind of failure and good ones between."""
+    if plan.fails:
+        return _failing_programs(rng, plan, point)
     made: list[Program] = []
-    while len(made) < FAULTY_RUNS if plan.fails else sum(len(p.words) - 1 for p in made) < count:
+    while sum(len(p.words) - 1 for p in made) < count:
         body = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"])
         if plan.name == "waits" and not made:
             body = crossed_body(rng, point["QUEUE"], point["WORDS"])
+        made.append(program(rng, _address(rng, len(made)), body, Fault.NONE))
+    return made
+
+
+def _failing_programs(rng: random.Random, plan: _Plan, point: Mapping[str, int]) -> list[Program]:
+    last = defects(rng, plan.fault, point["WORDS"]) or [END_WORD] * FAULTY_RUNS
+    made: list[Program] = []
+    for word in last:
+        body = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"])
         if plan.engine_fault:
             body.append(legal_word(rng, "SOFTMAX", point["WORDS"]))
-        faulty = plan.fails and len(made) % 2 == 1
-        made.append(program(rng, _address(rng, len(made)), body, plan.fault if faulty else Fault.NONE, point["WORDS"]))
+        made.append(program(rng, _address(rng, len(made)), body, plan.fault, word))
+        if not plan.engine_fault and rng.random() < GOOD_SHARE:
+            good = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"])
+            made.append(program(rng, _address(rng, len(made)), good, Fault.NONE))
     return _with_bus_error(rng, made) if plan.fault is Fault.AXI_READ else made
 
 
 def _with_bus_error(rng: random.Random, made: list[Program]) -> list[Program]:
-    """Every second program replaced by one and the same, cut at the instruction whose fetch will fail."""
-    whole = made[1]
-    end = rng.randrange(len(whole.words)) + 1
-    cut = replace(whole, words=whole.words[:end])
-    return [cut if index % 2 else good for index, good in enumerate(made)]
+    """The failing programs replaced by one and the same, cut at the instruction whose fetch will fail."""
+    whole = made[0]
+    cut = replace(whole, words=whole.words[: rng.randrange(len(whole.words)) + 1])
+    return [cut if p.fault is Fault.AXI_READ else p for p in made]
 
 
 def _address(rng: random.Random, index: int) -> int:
@@ -169,7 +182,7 @@ class _Case:
             last = self.programs[-1]
             low = last.address + INSTRUCTION_BYTES * len(last.words)
             return low, low + PAGE
-        cut, size = self.programs[1], self.point["AXI_BYTES"]
+        cut, size = self.programs[0], self.point["AXI_BYTES"]
         low = (
             cut.address + INSTRUCTION_BYTES * len(cut.words) - size * (1 + cut.words[-1] % (INSTRUCTION_BYTES // size))
         )
