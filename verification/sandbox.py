@@ -209,7 +209,16 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, begin: float) -> tu
                 checked = now
                 over = _over(process.pid, limits)
                 if over or process.poll() is not None:
-                    return bytes(output), over
+                    return bytes(output) + _left(process, limits.output_bytes - len(output)), over
+
+
+def _left(process: subprocess.Popen[bytes], room: int) -> bytes:
+    """What an ended process wrote that nobody has read yet; the pipe may be held open by a child of it."""
+    assert process.stdout is not None
+    data = bytearray()
+    while len(data) < room and (part := process.stdout.read(1 << 16)):
+        data += part
+    return bytes(data[:room])
 
 
 def _await_exit(process: subprocess.Popen[bytes], limits: Limits, begin: float) -> str:

@@ -1,4 +1,5 @@
-"""Builds Verilator models: the runtime compiled once, the model in two translation units, results cached by content."""
+"""Builds Verilator models: the runtime and its headers compiled once, the model in two translation units, results
+cached by content. Parsing the headers would be most of the time of a small model."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from verification import cache, sandbox, toolchain
 from verification.build import BuildFailed, copy_sources
 
 RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
+HEADERS = "runtime.h"
 DEFINES = (
     "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
     "-DVM_TRACE_SAIF=0"
@@ -25,8 +27,8 @@ BUILD_LIMITS = sandbox.Limits(seconds=600, memory_bytes=6 << 30)
 class Harness:
     """The C++ around a model: files by name (one defines `main`), compiler and linker words, folders they read.
 
-    A file includes ``Vtop.h``, the model; `main`'s also defines ``double sc_time_stamp()``. With `ports`, these ports
-    of the top are visible to VPI.
+    A file includes ``Vtop.h``, the model; `main`'s also defines ``double sc_time_stamp()``. They share a translation
+    unit. With `ports`, these ports of the top are visible to VPI.
     """
 
     sources: Mapping[str, str]
@@ -81,20 +83,27 @@ def _script(names: Sequence[str], top: str, parameters: Mapping[str, int], harne
     words += ["--vpi", "ports.vlt"] if harness.ports else []
     include = toolchain.verilator_root() / "include"
     flags = f"{DEFINES} -I. -Iobj -I{include} -I{include}/vltstd"
-    compile_one = f"g++ -std=c++20 -w {flags}"
-    sources = " ".join(shlex.quote(n) for n in harness.sources)
+    compile_one = f"g++ -std=c++20 -w {flags} {harness.optimise} -include {runtime}/{HEADERS}"
+    sources = "".join(f'#include "{name}"\n' for name in harness.sources)
     return f"""set -e
 {shlex.join(words)} {shlex.join(names)} > verilator.log 2>&1 || {{ cat verilator.log; exit 3; }}
 cd obj
-slow=$(ls *__Slow*.cpp); fast=$(ls *.cpp | grep -v __Slow)
-for f in $slow; do echo "#include \\"$f\\""; done > ../slow.cc
-for f in $fast; do echo "#include \\"$f\\""; done > ../fast.cc
+includes() {{ for f; do echo "#include \\"$f\\""; done; }}
+includes $(ls *.cpp | grep -v __Slow) > ../fast.cc
+{{
+echo '#pragma GCC push_options'
+echo '#pragma GCC optimize ("O0")'
+includes *__Slow*.cpp
+echo '#pragma GCC pop_options'
+cat << 'end'
+{sources}end
+}} > ../rest.cc
 cd ..
-{compile_one} -O0 -c slow.cc -o slow.o &
-slow_job=$!
-for f in fast.cc {sources}; do {compile_one} {harness.optimise} -c "$f" -o "$f.o"; done
-wait $slow_job
-g++ -o sim *.o {runtime}/libruntime.a {shlex.join(harness.link)} -lpthread -latomic
+{compile_one} -c rest.cc -o rest.o &
+rest=$!
+{compile_one} -c fast.cc -o fast.o
+wait $rest
+g++ -o sim rest.o fast.o {runtime}/libruntime.a {shlex.join(harness.link)} -lpthread -latomic
 """
 
 
@@ -105,16 +114,21 @@ def _visible(top: str, ports: Sequence[Port]) -> str:
 
 
 def _runtime(optimise: str) -> Path:
-    """Verilator's own objects as an archive, compiled once for this toolchain."""
+    """Verilator's own objects as an archive, and its headers precompiled, once for this toolchain."""
     root = toolchain.verilator_root()
-    key = cache.digest({"tools": toolchain.fingerprint(), "flags": DEFINES + optimise, "parts": repr(RUNTIME)})
+    key = cache.digest(
+        {"tools": toolchain.fingerprint(), "flags": DEFINES + optimise, "parts": repr((RUNTIME, HEADERS))}
+    )
     done = cache.entry("verilator-runtime", key)
     if done.is_dir():
         return done
     with cache.scratch_folder("runtime") as work:
         compile_one = f"g++ -std=c++20 -w {optimise} {DEFINES} -I{root}/include -I{root}/include/vltstd"
-        jobs = [f"{compile_one} -c {root}/include/{name}.cpp -o {name}.o & j{i}=$!" for i, name in enumerate(RUNTIME)]
-        waits = [f"wait $j{i}" for i in range(len(RUNTIME))]
+        (work / HEADERS).write_text('#include "verilated.h"\n#include "verilated_vpi.h"\n')
+        steps = [f"-c {root}/include/{name}.cpp -o {name}.o" for name in RUNTIME]
+        steps.append(f"-x c++-header {HEADERS} -o {HEADERS}.gch")
+        jobs = [f"{compile_one} {step} & j{i}=$!" for i, step in enumerate(steps)]
+        waits = [f"wait $j{i}" for i in range(len(steps))]
         (work / "build.sh").write_text(
             "\n".join(["set -e", *jobs, *waits, "ar rcs libruntime.a *.o", "rm *.o build.sh"])
         )

@@ -122,7 +122,7 @@ def decode_instance(instr: str, *used: str) -> str:
 
     Raises InputError if `used` names an output the decoder does not have.
     """
-    widths = {name: bits for name, bits in _decoder_outputs()}
+    widths = dict(_decoder_outputs())
     unknown = [name for name in used if name not in widths]
     if unknown:
         raise InputError(f"isa_decode has no output '{unknown[0]}'", "templates", f"use one of {', '.join(widths)}")

@@ -175,11 +175,11 @@ def test_large_files(refused: Callable[..., list[Finding]]) -> None:
     assert "at most 200000" in found.message
 
 
-def test_a_hostile_constant_is_stopped_by_the_limits(
+def test_hostile_constants_are_stopped_by_the_limits(
     refused: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = policy.sandbox.Limits(seconds=4, memory_bytes=400 << 20, processes=8)
+    limits = policy.sandbox.Limits(seconds=6, memory_bytes=400 << 20, processes=8)
     monkeypatch.setattr(policy, "LIMITS", limits)
-    hostile = "localparam [7999999:0] HUGE = {8000000{1'b1}} ** 9999999;"
-    found = refused({"requantizer_extra.v": module("requantizer_extra", hostile)})
+    huge = "".join(f"localparam [7999999:0] HUGE{n} = {{8000000{{1'b1}}}} ** 999999{n};\n" for n in range(100))
+    found = refused({"requantizer.v": expert_text("requantizer.v", ("\nendmodule", f"\n{huge}endmodule"))})
     assert "memory limit" in found[0].message or "time limit" in found[0].message
