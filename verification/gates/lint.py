@@ -11,7 +11,7 @@ from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "lint"
-VERSION = 1
+VERSION = 2
 LIMITS = sandbox.Limits(seconds=180, memory_bytes=4 << 30)
 
 _VERILATOR = re.compile(
@@ -81,8 +81,8 @@ def _yosys(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
 {box}hierarchy -check -top {candidate.top} {words}
 proc
 flatten
-opt_clean
 check
+opt_clean
 select -write latches.sel t:$dlatch t:$adlatch t:$dlatchsr
 dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
 """

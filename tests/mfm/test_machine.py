@@ -1,0 +1,119 @@
+"""The golden machine against the matrix forms of the same arithmetic, addresses and strides included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwlib import isa
+from hwlib.numerics import RequantParams, accumulate, encode_param, pack, requantize
+from mfm.run.machine import GoldenMachine
+from tests.mfm.machines import machine
+
+MANIFEST = machine(WORDS=64)
+PARAMS = RequantParams(3, 5, 4)
+
+
+def golden() -> GoldenMachine:
+    """A machine with the same parameters in every entry and two 8x8 matrices in memory at 0 and 64."""
+    made = GoldenMachine(MANIFEST, 4096)
+    rng = np.random.default_rng(0)
+    for address in (0, 64):
+        made.write(address, pack(rng.integers(-128, 128, (8, 8)), 4, 4))
+    for entries in made.params.values():
+        entries[:] = encode_param(PARAMS)
+    return made
+
+
+def load(dram: int, local: int, **other: int) -> isa.Instruction:
+    fixed = {"rows": 1, "row_words": 4, "dram_stride": 0, "local_stride": 0, "space": 0}
+    return isa.Instruction("LOAD", {"dram_addr": dram, "local_addr": local} | fixed | other)
+
+
+def product(*flags: str, **other: int) -> isa.Instruction:
+    fixed = {"a_addr": 0, "b_addr": 4, "o_addr": 8, "m_tiles": 2, "n_tiles": 2, "k_words": 2, "gain": 0}
+    fixed |= {"a_stride": 2, "b_stride": 2, "o_stride": 2, "p_addr": 0, "r_addr": 0, "act_table": 0}
+    return isa.Instruction("GEMM", fixed | other, frozenset(flags))
+
+
+def matrix(made: GoldenMachine, word: int, row_blocks: int = 2, words: int = 2) -> np.ndarray:
+    tiles = made.scratchpad[word : word + row_blocks * words].astype(np.int64).reshape(row_blocks, words, 4, 4)
+    return tiles.transpose(0, 2, 1, 3).reshape(row_blocks * 4, words * 4)
+
+
+def run(*items: isa.Instruction) -> GoldenMachine:
+    made = golden()
+    for item in (load(0, 0), load(64, 4), *items):
+        made.execute(item)
+    return made
+
+
+def expected(made: GoldenMachine) -> np.ndarray:
+    acc = accumulate(matrix(made, 0), matrix(made, 4))
+    return requantize(acc, *(np.int64(v) for v in (PARAMS.mult, PARAMS.bias, PARAMS.shift)))  # type: ignore[arg-type]
+
+
+def test_a_product_and_its_transpose() -> None:
+    made = run(product())
+    assert np.array_equal(matrix(made, 8), expected(made))
+    turned = run(product("TRANSPOSE"))
+    assert np.array_equal(matrix(turned, 8), expected(made).T)
+
+
+def test_accumulating_in_two_halves_is_one_product() -> None:
+    one = {"m_tiles": 1, "n_tiles": 1, "k_words": 1}
+    halves = run(product("HOLD", **one), product("KEEP", **one, a_addr=1, b_addr=5))
+    assert np.array_equal(halves.scratchpad[8], expected(halves)[:4, :4])
+
+
+def test_a_held_product_stores_nothing() -> None:
+    made = run(product("HOLD", m_tiles=1, n_tiles=1))
+    assert not made.scratchpad[8:].any()
+
+
+def test_an_activation_follows_the_requantizer() -> None:
+    made = golden()
+    table = np.arange(256)[::-1].astype(np.uint8)
+    made.write(1024, table.tobytes())
+    for item in (load(0, 0), load(64, 4), load(1024, 0, row_words=16, space=3), product("ACT")):
+        made.execute(item)
+    assert np.array_equal(matrix(made, 8), table.view(np.int8)[expected(made) & 0xFF])
+
+
+def test_transfers_follow_their_strides_both_ways() -> None:
+    made = run(load(0, 20, rows=2, row_words=1, dram_stride=32, local_stride=3))
+    assert np.array_equal(made.scratchpad[20], made.scratchpad[0])
+    assert np.array_equal(made.scratchpad[23], made.scratchpad[2])
+    back = {"dram_addr": 512, "local_addr": 20, "rows": 2, "row_words": 1, "dram_stride": 48, "local_stride": 3}
+    made.execute(isa.Instruction("STORE", back | {"space": 0}))
+    assert made.read(512, 16) == made.read(0, 16)
+    assert made.read(560, 16) == made.read(32, 16)
+    assert made.read(528, 32) == bytes(32)
+
+
+def test_a_softmax_writes_the_scales_a_product_then_uses() -> None:
+    v = {"a_addr": 0, "b_addr": 0, "o_addr": 12, "row_blocks": 2, "cols": 8, "frac": 4, "p_addr": 0, "r_addr": 1}
+    made = run(
+        isa.Instruction("SOFTMAX", v | {f"{n}_stride": 2 for n in "abo"}), product("ROWSCALE", a_addr=12, r_addr=1)
+    )
+    weights = 2.0 ** (matrix(made, 0) / 16)
+    exact = weights / weights.sum(axis=1, keepdims=True) @ matrix(made, 4).T
+    assert np.abs(matrix(made, 8) - exact).max() <= 2
+
+
+def test_addresses_wrap_at_the_end_of_the_scratchpad() -> None:
+    made = run(load(0, 62))
+    assert np.array_equal(np.concatenate([made.scratchpad[62:], made.scratchpad[:2]]), golden_words(4))
+
+
+def golden_words(count: int) -> np.ndarray:
+    return np.frombuffer(golden().read(0, 16 * count), dtype=np.int8).reshape(count, 4, 4)
+
+
+def test_end_does_nothing_and_unknown_operations_do_not_pass() -> None:
+    made = golden()
+    before = made.scratchpad.copy()
+    made.execute(isa.Instruction("END", {}))
+    assert np.array_equal(made.scratchpad, before)
+    with pytest.raises(KeyError):
+        made.execute(isa.Instruction("JUMP", {}))
