@@ -24,7 +24,7 @@ from verification.synthesize import synthesize, synthesize_block
 from verification.system.simulation import MemoryModel
 
 TRANSACTIONS = 1000
-"""Transactions compared in each bench, for each parameter point and simulator."""
+"""Transactions compared in each block on each simulator, over its parameter points."""
 FINDINGS = 8
 """Findings kept of a refused gate: the first are the smallest."""
 

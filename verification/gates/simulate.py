@@ -20,7 +20,7 @@ from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.simulate import ScenarioResult, Simulator, bench, simulate
 
 NAME = "simulate"
-VERSION = 2
+VERSION = 3
 
 _FAULT = re.compile(r"cycle (?P<cycle>\d+): (?P<interface>\w*): (?P<what>.*)")
 _Found = tuple[int, Finding]
@@ -74,13 +74,14 @@ def run(candidate: Candidate, context: Context) -> GateResult:
 
 
 def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[_Found], list[ScenarioResult]]:
-    scenarios = bench(job.block)(job.point, context.seed, context.transactions)
+    wanted = -(-context.transactions // len(candidate.points()))
+    scenarios = bench(job.block)(job.point, context.seed, wanted)
     try:
         results = simulate(job.block, candidate.files(), job.point, scenarios, job.simulator, context.seed)
     except BuildFailed as error:
         return [(0, Finding(f"{job.simulator}: {error.what}", error.file, error.line, job.block))], []
     promised = sum(scenario.transactions for scenario in scenarios)
-    short = [] if promised >= context.transactions else [_short(job, promised, context.transactions)]
+    short = [] if promised >= wanted else [_short(job, promised, wanted)]
     return [*short, *(_finding(job, candidate, result) for result in results if not result.passed)], results
 
 
