@@ -19,7 +19,7 @@ from enum import IntEnum
 
 from hwlib.errors import InputError
 
-VERSION = 1
+VERSION = 2
 INSTRUCTION_BITS = 256
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 HEADER_BITS = 80
@@ -128,23 +128,24 @@ _MATRIX = _layout(
     ("b_stride", 16, "words between row-blocks of B"),
     ("o_stride", 16, "words between row-blocks of the output"),
     ("p_addr", 16, "matrix parameter entry of output column 0"),
-    ("r_addr", 12, "row-scale entry of row-block 0 (ROWSCALE)"),
+    ("r_addr", 12, "row-scale entry of row-block 0 (ROWSCALE); the output row that is written (ROW)"),
     ("act_table", 2, "activation table (ACT)"),
     ("gain", 4, "left shift of the row scale's result (ROWSCALE)"),
 )
 
 _VECTOR = _layout(
     ("a_addr", 16, "scratchpad word of the first operand"),
-    ("b_addr", 16, "scratchpad word of the second operand (ADD)"),
+    ("b_addr", 16, "scratchpad word of the second operand (ADD, MUL, ROPE)"),
     ("o_addr", 16, "scratchpad word of the output"),
     ("row_blocks", 12, "row-blocks (rows/T), at least 1"),
     ("cols", 16, "valid elements in a row, 1 to 4096"),
     ("a_stride", 16, "words between row-blocks of the first operand"),
-    ("b_stride", 16, "words between row-blocks of the second operand (ADD)"),
+    ("b_stride", 16, "words between row-blocks of the second operand (ADD, MUL, ROPE)"),
     ("o_stride", 16, "words between row-blocks of the output"),
-    ("p_addr", 16, "vector parameter entry: of column 0 (LAYERNORM), of operand a, then b (ADD)"),
+    ("p_addr", 16, "vector parameter entry: of column 0 (LAYERNORM, RMSNORM), of operand a, then b (ADD, MUL, ROPE)"),
     ("r_addr", 12, "row-scale entry of row-block 0 (SOFTMAX)"),
     ("frac", 3, "fraction bits of the base-2 scores, 2 to 5 (SOFTMAX)"),
+    ("span", 16, "words from a low plane to its high plane (WIDE); valid elements of row 0, at least 1 (CAUSAL)"),
 )
 
 OPCODES = (
@@ -162,6 +163,8 @@ OPCODES = (
             ("ROWSCALE", 2, "multiplier and shift come per row from the row-scale memory, bias is 0"),
             ("KEEP", 3, "do not clear the accumulators first (one tile only)"),
             ("HOLD", 4, "do not drain the accumulators (one tile only); nothing is stored"),
+            ("W4", 5, "B is int4: a word of B holds two words along K, the first in the low nibbles"),
+            ("ROW", 6, "write only output row r_addr (m_tiles = 1): a row of a cache, or with TRANSPOSE a column"),
         ),
         _MATRIX,
     ),
@@ -173,10 +176,32 @@ OPCODES = (
         0x31,
         Engine.VECTOR,
         "row-wise base-2 softmax, unnormalised, with the reciprocal to row scales",
+        (("CAUSAL", 0, "only the first span + (number of the row) elements of a row are valid, up to cols"),),
+        _VECTOR,
+    ),
+    Opcode(
+        "ADD",
+        0x32,
+        Engine.VECTOR,
+        "O = requantize(A*Ma + B*Mb)",
+        (
+            ("WIDE", 0, "A is int16, in two planes: 256*high + low, both int8"),
+            ("WIDE_OUT", 1, "O is int16, in two planes"),
+        ),
+        _VECTOR,
+    ),
+    Opcode(
+        "RMSNORM", 0x33, Engine.VECTOR, "row-wise root-mean-square normalisation with per-column scale", (), _VECTOR
+    ),
+    Opcode("MUL", 0x34, Engine.VECTOR, "O = requantize(A*B*Ma)", (), _VECTOR),
+    Opcode(
+        "ROPE",
+        0x35,
+        Engine.VECTOR,
+        "rotate pairs of neighbouring columns of A by the angles of B (cosine, sine); cols is even",
         (),
         _VECTOR,
     ),
-    Opcode("ADD", 0x32, Engine.VECTOR, "O = requantize(A*Ma + B*Mb)", (), _VECTOR),
 )
 
 BY_NAME: Mapping[str, Opcode] = {op.name: op for op in OPCODES}
@@ -259,7 +284,7 @@ def _prefixed(op: Opcode) -> list[Field]:
 _DECODER = """\
 // isa_decode: names the fields of an instruction (ISA version {version}).
 // Purely combinational. Generated from hwlib/isa.py by `rtloom generate`; do not edit.
-// x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to LAYERNORM, SOFTMAX and ADD.
+// x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to the vector engine's.
 // illegal: the opcode is not defined or a flag it does not have is set.
 module isa_decode (
     input  wire [255:0] instr,

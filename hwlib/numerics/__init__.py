@@ -4,12 +4,12 @@ All functions take and return numpy integer arrays; each states its error agains
 and `tests/hwlib/test_numerics.py` measures it.
 """
 
-from hwlib.numerics.eltwise import add_requantize
+from hwlib.numerics.eltwise import add_requantize, join_planes, mul_requantize, rope, split_planes
 from hwlib.numerics.gemm import accumulate
-from hwlib.numerics.layernorm import layernorm, layernorm_normalised
-from hwlib.numerics.layout import pack, unpack
+from hwlib.numerics.layernorm import layernorm, layernorm_normalised, rmsnorm
+from hwlib.numerics.layout import pack, pack_int4, unpack, unpack_int4
 from hwlib.numerics.requantize import RequantParams, decode_param, encode_param, quantize_multiplier, requantize
-from hwlib.numerics.softmax import EXP2_TABLE, RowScale, softmax, softmax_probabilities
+from hwlib.numerics.softmax import EXP2_TABLE, RowScale, causal, softmax, softmax_probabilities
 from hwlib.numerics.table import apply_table, gelu_table
 
 __all__ = [
@@ -19,15 +19,23 @@ __all__ = [
     "accumulate",
     "add_requantize",
     "apply_table",
+    "causal",
     "decode_param",
     "encode_param",
     "gelu_table",
+    "join_planes",
     "layernorm",
     "layernorm_normalised",
+    "mul_requantize",
     "pack",
+    "pack_int4",
     "quantize_multiplier",
     "requantize",
+    "rmsnorm",
+    "rope",
     "softmax",
     "softmax_probabilities",
+    "split_planes",
     "unpack",
+    "unpack_int4",
 ]

@@ -1,4 +1,4 @@
-"""Integer layer normalisation from ``n*x - sum`` and ``n*sum(x^2) - sum^2`` (I-BERT, Kim et al. 2021)."""
+"""Integer layer and root-mean-square normalisation from ``n*x - sum`` and ``n*sum(x^2) - sum^2`` (I-BERT, Kim 2021)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def inverse_sqrt(variance: int) -> tuple[int, int]:
     return min(65535, (1 << 31) // isqrt(u)), h
 
 
-def layernorm_normalised(x: Int) -> Int:
+def layernorm_normalised(x: Int, rms: bool = False) -> Int:
     """Normalised rows (int16, 10 fraction bits) of `x` [rows, cols] (int8), cols in 1..4096.
 
     ``S = sum x; V = max(1, n*sum(x^2) - S^2); (r, h) = inverse_sqrt(V);``
-    ``y = sat16(((n*x - S)*r + 2**(20 - h/2)) >> (21 - h/2))``. There is no epsilon.
-    Against float64: error at most 2**-10 + 2**-13 * |y|.
+    ``y = sat16(((n*x - S)*r + 2**(20 - h/2)) >> (21 - h/2))``. There is no epsilon. With `rms` S is 0;
+    a row of equal values gives 0. Against float64: error at most 2**-10 + 2**-13 * |y| before saturation,
+    which rows of more than 1024 columns can reach (|y| goes up to sqrt(n - 1)).
     """
     n = x.shape[1]
-    total = x.sum(axis=1, dtype=np.int64)
+    total = np.zeros(len(x), dtype=np.int64) if rms else x.sum(axis=1, dtype=np.int64)
     variance = n * (x.astype(np.int64) ** 2).sum(axis=1) - total**2
     out = np.empty(x.shape, dtype=np.int64)
     for row in range(x.shape[0]):
@@ -46,5 +47,17 @@ def layernorm_normalised(x: Int) -> Int:
 
 
 def layernorm(x: Int, mult: Int, bias: Int, shift: Int) -> Int:
-    """LayerNorm of `x` [rows, cols] (int8) to int8 with per-column (gamma, beta) as requantize parameters [cols]."""
+    """LayerNorm of `x` [rows, cols] (int8) to int8 with per-column (gamma, beta) as requantize parameters [cols].
+
+    Against float64 ``(y * 2**10 * mult + bias) / 2**shift``, y the normalised value: error at most
+    ``0.5 + (1 + |y|/8) * |mult| / 2**shift`` units before saturation (of y, and of the result).
+    """
     return requantize(layernorm_normalised(x), mult, bias, shift)
+
+
+def rmsnorm(x: Int, mult: Int, bias: Int, shift: Int) -> Int:
+    """RMSNorm (Zhang & Sennrich 2019) of `x` [rows, cols] (int8) to int8, gamma as requantize parameters [cols].
+
+    Errors as of :func:`layernorm`.
+    """
+    return requantize(layernorm_normalised(x, rms=True), mult, bias, shift)

@@ -28,15 +28,18 @@ class RowScale:
     shift: Int
 
 
-def softmax_probabilities(scores: Int, frac: int) -> Int:
+def softmax_probabilities(scores: Int, frac: int, counted: NDArray[np.bool_] | None = None) -> Int:
     """Unnormalised probabilities, 0..127, of `scores` [rows, cols] (int8) with `frac` in 2..5.
 
     ``t = max - x; u = t << (5 - frac); e = EXP2_TABLE[u & 31] >> (u >> 5); p = min(127, (e + 128) >> 8)``.
+    Elements that are not `counted` [rows, cols] are left out of the maximum m and get p = 0.
+    Against ``128 * 2**(-t / 2**frac)``: error 1 at the row's maximum, at most 0.5 + 2**-9 elsewhere.
     """
-    u = (scores.max(axis=1, keepdims=True) - scores) << (TABLE_BITS - frac)
+    top = np.where(counted, scores, -128) if counted is not None else scores
+    u = np.maximum(top.max(axis=1, keepdims=True) - scores, 0) << (TABLE_BITS - frac)
     e = np.asarray(EXP2_TABLE, dtype=np.int64)[u & 31] >> (u >> TABLE_BITS)
     p: Int = np.minimum(P_MAX, (e + 128) >> 8)
-    return p
+    return p if counted is None else p * counted
 
 
 def row_scale(total: Int) -> RowScale:
@@ -48,11 +51,18 @@ def row_scale(total: Int) -> RowScale:
     return RowScale(np.minimum(32767, (np.int64(1) << (level + 15)) // total), level + 15)
 
 
-def softmax(scores: Int, frac: int) -> tuple[Int, RowScale]:
-    """Probabilities [rows, cols] (0..127) and the row scales [rows].
+def softmax(scores: Int, frac: int, counted: NDArray[np.bool_] | None = None) -> tuple[Int, RowScale]:
+    """Probabilities [rows, cols] (0..127) and the row scales [rows], of the `counted` elements (None: all; else some).
 
-    After normalisation, against float64 softmax of the same int8 scores: maximum error below
-    0.5/127 of the row's largest probability, plus the table's 2**-16.
+    After normalisation, against the float64 probability q of the same int8 scores in a row of n columns:
+    error at most ``(0.71 * (1 + (n-2)*q) + 2**-14 * p) / sum(p)``. The part in n is the error of the sum: columns
+    more than 8 octaves below the maximum count as 0, so one maximum over 4095 of them may get 1 where q is 0.06.
     """
-    p = softmax_probabilities(scores, frac)
+    p = softmax_probabilities(scores, frac, counted)
     return p, row_scale(p.sum(axis=1))
+
+
+def causal(rows: int, cols: int, valid: int) -> NDArray[np.bool_]:
+    """The mask [rows, cols] of SOFTMAX with CAUSAL: element (r, c) counts if ``c < valid + r``."""
+    mask: NDArray[np.bool_] = np.arange(cols) < valid + np.arange(rows)[:, None]
+    return mask

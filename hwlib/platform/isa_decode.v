@@ -1,6 +1,6 @@
-// isa_decode: names the fields of an instruction (ISA version 1).
+// isa_decode: names the fields of an instruction (ISA version 2).
 // Purely combinational. Generated from hwlib/isa.py by `rtloom generate`; do not edit.
-// x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to LAYERNORM, SOFTMAX and ADD.
+// x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to the vector engine's.
 // illegal: the opcode is not defined or a flag it does not have is set.
 module isa_decode (
     input  wire [255:0] instr,
@@ -41,6 +41,7 @@ module isa_decode (
     output wire [15:0] v_p_addr,
     output wire [11:0] v_r_addr,
     output wire [2:0] v_frac,
+    output wire [15:0] v_span,
     output reg illegal
 );
     assign opcode = instr[7:0];
@@ -80,6 +81,7 @@ module isa_decode (
     assign v_p_addr = instr[219:204];
     assign v_r_addr = instr[231:220];
     assign v_frac = instr[234:232];
+    assign v_span = instr[250:235];
     wire unused_bits = &{1'b0, instr};
 
     always @* begin
@@ -87,10 +89,13 @@ module isa_decode (
             8'h01: illegal = |(instr[15:8] & ~8'h00); // END
             8'h10: illegal = |(instr[15:8] & ~8'h00); // LOAD
             8'h11: illegal = |(instr[15:8] & ~8'h00); // STORE
-            8'h20: illegal = |(instr[15:8] & ~8'h1f); // GEMM
+            8'h20: illegal = |(instr[15:8] & ~8'h7f); // GEMM
             8'h30: illegal = |(instr[15:8] & ~8'h00); // LAYERNORM
-            8'h31: illegal = |(instr[15:8] & ~8'h00); // SOFTMAX
-            8'h32: illegal = |(instr[15:8] & ~8'h00); // ADD
+            8'h31: illegal = |(instr[15:8] & ~8'h01); // SOFTMAX
+            8'h32: illegal = |(instr[15:8] & ~8'h03); // ADD
+            8'h33: illegal = |(instr[15:8] & ~8'h00); // RMSNORM
+            8'h34: illegal = |(instr[15:8] & ~8'h00); // MUL
+            8'h35: illegal = |(instr[15:8] & ~8'h00); // ROPE
             default: illegal = 1'b1;
         endcase
     end
