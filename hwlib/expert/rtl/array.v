@@ -1,5 +1,5 @@
 // array: T x T dot-product units of D int8 products, output stationary.
-// Latency: 2 cycles from a tile's last beat to its first acc beat (3 when D > 8).
+// Latency: from a tile's last beat to its first acc beat 2 cycles, 3 when D >= 4, 4 when D > 16.
 // Throughput: one op beat a cycle; a tile may end every T cycles, as it leaves in T beats.
 // Handshake: the datapath never stops. A beat with last=1 is accepted only when the drain is sure to be
 // free as the tile arrives: T cycles after the previous last, and with no more acc beats owed than the
@@ -20,9 +20,10 @@ module array #(
     input  wire             acc_ready,
     output wire [32*T-1:0]  acc_data
 );
-    localparam GROUP  = 8;
-    localparam GROUPS = (D + GROUP - 1) / GROUP;
-    localparam SKID   = (GROUPS > 1) ? 2 : 1;
+    localparam GROUP  = 16;                                       // products in a tree
+    localparam STAGED = (D >= 4) ? 1 : 0;                         // trees are cut by registers
+    localparam SKID   = STAGED + ((D > GROUP) ? 2 : 1);           // register stages before the accumulators
+    localparam LANE   = 16 + $clog2(D);                           // bits of a dot product's carry-save pair
     localparam OWED_W = $clog2(2 * T + SKID + 1);
     localparam GAP_W  = $clog2(T);
 
@@ -72,45 +73,31 @@ module array #(
         end
     endgenerate
 
-    wire [4*T*D-1:0]       one;
-    wire [4*T*D-1:0]       two;
-    wire [4*T*D-1:0]       neg;
-    wire [32*T*GROUPS-1:0] correction;
-    wire [32*T*T-1:0]      total; // column by column
+    wire [32*T*T-1:0] total; // column by column
 
-    // Word d holds byte d of every row, sign-extended to 9 bits, in lanes of 32.
-    function [32*T*D-1:0] lanes;
+    // Word d holds byte d of every row in lanes of LANE bits.
+    function [LANE*T*D-1:0] lanes;
         input [8*T*D-1:0] rows;
         integer r, d;
         begin
             for (d = 0; d < D; d = d + 1)
                 for (r = 0; r < T; r = r + 1)
-                    lanes[32*(T*d+r) +: 32] = {23'b0, rows[8*(D*r+d)+7], rows[8*(D*r+d) +: 8]};
+                    lanes[LANE*(T*d+r) +: LANE] = {{LANE-8{1'b0}}, rows[8*(D*r+d) +: 8]};
         end
     endfunction
 
-    wire [32*T*D-1:0] a_lanes = lanes(op_a);
+    wire [LANE*T*D-1:0] a_lanes = lanes(op_a);
+    wire [8*T*D-1:0]    b_bytes = op_b & {8*T*D{fire}};
 
     genvar c;
     generate
         for (c = 0; c < T; c = c + 1) begin : column
-            array_recode #(.D(D), .GROUP(GROUP)) recode (
-                .enable     (fire),
-                .b          (op_b[8*D*c +: 8*D]),
-                .one        (one[4*D*c +: 4*D]),
-                .two        (two[4*D*c +: 4*D]),
-                .neg        (neg[4*D*c +: 4*D]),
-                .correction (correction[32*GROUPS*c +: 32*GROUPS])
-            );
-            array_column #(.T(T), .D(D), .GROUP(GROUP)) dots (
-                .clk        (clk),
-                .a          (a_lanes),
-                .one        (one[4*D*c +: 4*D]),
-                .two        (two[4*D*c +: 4*D]),
-                .neg        (neg[4*D*c +: 4*D]),
-                .correction (correction[32*GROUPS*c +: 32*GROUPS]),
-                .first      (first_pipe[SKID-1]),
-                .total      (total[32*T*c +: 32*T])
+            array_column #(.T(T), .D(D), .GROUP(GROUP), .LANE(LANE), .STAGED(STAGED)) dots (
+                .clk   (clk),
+                .a     (a_lanes),
+                .b     (b_bytes[8*D*c +: 8*D]),
+                .first (first_pipe[SKID-1]),
+                .total (total[32*T*c +: 32*T])
             );
         end
     endgenerate

@@ -1,24 +1,26 @@
 // array_column: a column of T dot-product units, D int8 products a cycle each, into 32-bit accumulators.
-// Booth rows go through a registered carry-save tree (two when D > GROUP: of each group, then of all), then
-// one carry-propagate add with the accumulator. Free running, no reset: idle cycles add zero (see
-// array_recode), `first` clears. All T units share the digits of the column's multipliers.
-// total: the accumulators' next values, 1 cycle after the operands (2 when D > GROUP).
+// Groups of up to GROUP products leave carry-save pairs (array_group); pairs of several groups are merged
+// (array_csa); the accumulator adds the pair in one carry-select addition. Free running, no reset: idle cycles
+// have b = 0 and so add zero, `first` clears. All T units share the column's multipliers.
+// total: the accumulators' next values, STAGES cycles after the operands.
 module array_column #(
     parameter T = 4,
     parameter D = 4,
-    parameter GROUP = 8
+    parameter GROUP = 16,
+    parameter LANE = 18,
+    parameter STAGED = 1
 ) (
-    input  wire                              clk,
-    input  wire [32*T*D-1:0]                 a,
-    input  wire [4*D-1:0]                    one,
-    input  wire [4*D-1:0]                    two,
-    input  wire [4*D-1:0]                    neg,
-    input  wire [32*((D+GROUP-1)/GROUP)-1:0] correction,
-    input  wire                              first,
-    output wire [32*T-1:0]                   total
+    input  wire                clk,
+    input  wire [LANE*T*D-1:0] a,
+    input  wire [8*D-1:0]      b,
+    input  wire                first,
+    output wire [32*T-1:0]     total
 );
-    localparam GROUPS = (D + GROUP - 1) / GROUP;
-    localparam W      = 32 * T;
+    localparam SIZE   = (D < GROUP) ? D : GROUP;
+    localparam GROUPS = D / SIZE;
+    localparam W      = LANE * T;
+    localparam LOW    = 12;     // blocks of the carry-select addition: 12, 10 and 10 bits
+    localparam HIGH   = 22;
 
     wire [2*W*GROUPS-1:0] partial;
     wire [W-1:0]          sum;
@@ -27,20 +29,16 @@ module array_column #(
     genvar g;
     generate
         for (g = 0; g < GROUPS; g = g + 1) begin : group
-            localparam SIZE = (D - g*GROUP < GROUP) ? D - g*GROUP : GROUP;
-            array_group #(.T(T), .SIZE(SIZE)) products (
-                .clk        (clk),
-                .a          (a[W*GROUP*g +: W*SIZE]),
-                .one        (one[4*GROUP*g +: 4*SIZE]),
-                .two        (two[4*GROUP*g +: 4*SIZE]),
-                .neg        (neg[4*GROUP*g +: 4*SIZE]),
-                .correction (correction[32*g +: 32]),
-                .sum        (partial[2*W*g +: W]),
-                .carry      (partial[2*W*g+W +: W])
+            array_group #(.T(T), .SIZE(SIZE), .LANE(LANE), .STAGED(STAGED)) products (
+                .clk   (clk),
+                .a     (a[W*SIZE*g +: W*SIZE]),
+                .b     (b[8*SIZE*g +: 8*SIZE]),
+                .sum   (partial[2*W*g +: W]),
+                .carry (partial[2*W*g+W +: W])
             );
         end
         if (GROUPS > 1) begin : merge
-            array_csa #(.T(T), .ROWS(2 * GROUPS)) tree (
+            array_csa #(.T(T), .LANE(LANE), .ROWS(2 * GROUPS)) tree (
                 .clk   (clk),
                 .rows  (partial),
                 .sum   (sum),
@@ -51,24 +49,42 @@ module array_column #(
         end
     endgenerate
 
-    function [W-1:0] add;
-        input [W-1:0] x;
-        input [W-1:0] y;
-        input [W-1:0] z;
-        integer r;
-        reg [W-1:0] low, high;
+    // sum + carry is the dot product plus 2^(LANE-1), below 2^LANE: at most one of their top bits is set, and the
+    // place it leaves, with all places above, takes the ones of -2^(LANE-1).
+    function [31:0] add;
+        input [31:0] x;
+        input [LANE-1:0] s;
+        input [LANE-1:0] c;
+        reg [31:0] y, z, low, high;
+        reg [LOW:0]       first_block;
+        reg [HIGH-LOW:0]  second, second_up;
+        reg [31-HIGH:0]   third, third_up;
         begin
+            y    = {{33-LANE{1'b1}}, s[LANE-2:0]};
+            z    = {{32-LANE{1'b0}}, s[LANE-1] | c[LANE-1], c[LANE-2:0]};
             low  = x ^ y ^ z;
             high = ((x & y) | (z & (x ^ y))) << 1;
-            for (r = 0; r < T; r = r + 1)
-                add[32*r +: 32] = low[32*r +: 32] + {high[32*r+1 +: 31], 1'b0};
+            first_block = {1'b0, low[LOW-1:0]} + {1'b0, high[LOW-1:0]};
+            second      = {1'b0, low[HIGH-1:LOW]} + {1'b0, high[HIGH-1:LOW]};
+            second_up   = second + 1'b1;
+            third       = low[31:HIGH] + high[31:HIGH];
+            third_up    = third + 1'b1;
+            add[LOW-1:0] = first_block[LOW-1:0];
+            if (first_block[LOW])
+                second = second_up;
+            add[HIGH-1:LOW] = second[HIGH-LOW-1:0];
+            add[31:HIGH]    = second[HIGH-LOW] ? third_up : third;
         end
     endfunction
 
-    reg [W-1:0] acc;
-
-    assign total = add(sum, carry, acc & {W{!first}});
-
-    always @(posedge clk)
-        acc <= total;
+    genvar r;
+    generate
+        for (r = 0; r < T; r = r + 1) begin : unit
+            reg  [31:0] acc;
+            wire [31:0] next = add(acc & {32{!first}}, sum[LANE*r +: LANE], carry[LANE*r +: LANE]);
+            always @(posedge clk)
+                acc <= next;
+            assign total[32*r +: 32] = next;
+        end
+    endgenerate
 endmodule

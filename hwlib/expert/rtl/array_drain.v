@@ -1,7 +1,7 @@
 // array_drain: holds one finished T x T tile and sends it column by column.
 // tile is taken in a cycle with load=1, which comes only when the previous tile's last column leaves
 // the shadow registers in that cycle or has left (see array). Latency 1 cycle, one column a cycle.
-// acc is refusable at any time: columns then go to SKID (1 or 2) registers, normally passed by.
+// acc is refusable at any time: columns then go to SKID (1 to 3) registers, normally passed by.
 module array_drain #(
     parameter T = 4,
     parameter SKID = 1
@@ -52,25 +52,20 @@ module array_drain #(
         end
     end
 
+    // Columns wait in order from entry 0 on; all move down when one is taken.
+    localparam C = 32 * T;
+    reg  [C*SKID-1:0] entries;
+    wire [C*SKID-1:0] moved = take ? entries >> C : entries;
+    wire [1:0]        place = held - {1'b0, take};
+
+    assign head = entries[C-1:0];
+
+    genvar e;
     generate
-        if (SKID == 1) begin : one_deep
-            reg [32*T-1:0] entry;
+        for (e = 0; e < SKID; e = e + 1) begin : skid
+            localparam [1:0] HERE = e;
             always @(posedge clk)
-                if (held == 0 || acc_ready)
-                    entry <= column;
-            assign head = entry;
-        end else begin : two_deep
-            reg [32*T-1:0] entry0;
-            reg [32*T-1:0] entry1;
-            always @(posedge clk) begin
-                if (held == 0 || (held == 1 && acc_ready))
-                    entry0 <= column;
-                else if (acc_ready)
-                    entry0 <= entry1;
-                if (held != 2 || acc_ready)
-                    entry1 <= column;
-            end
-            assign head = entry0;
+                entries[C*e +: C] <= (keep && place == HERE) ? column : moved[C*e +: C];
         end
     endgenerate
 endmodule

@@ -1,8 +1,8 @@
-// norm: integer LayerNorm of T rows at once.
+// norm: integer LayerNorm and RMSNorm of T rows at once.
 // Throughput: one column a cycle, 70 idle cycles between pass 0 and pass 1. Latency: 6 cycles from a pass-1
 // column to its y beat. x and y are valid/ready streams; the whole block holds while a y beat is refused.
 //
-// Pass 0 gathers S and Q in one accumulator: x*(x - 2^27) = x^2 - 2^27*x. Between the passes a program of 70
+// Pass 0 gathers S and Q in one accumulator: x*(x - 2^27) = x^2 - 2^27*x; with rms just x*x, so that S is 0. Between the passes a program of 70
 // steps (norm_program) makes two numbers a row of them, so that a pass-1 column costs one multiplication:
 // (n*x - S)*r + half = x*(n*r) + C with C = half - S*r. The multiplier of that pass also makes x^2, V, n*r
 // and C; the square root and the reciprocal are bit-serial in each lane (norm_lane).
@@ -16,6 +16,7 @@ module norm #(
     input  wire [8*T-1:0] x_data,
     input  wire           x_pass,
     input  wire           x_last,
+    input  wire           x_rms,
     input  wire [15:0]    x_cols,
     input  wire [63:0]    x_param,
     output wire           y_valid,
@@ -29,6 +30,7 @@ module norm #(
     wire               take = x_valid && streaming;
     reg                first;   // the next column is the first of its pass
     reg  [12:0]        cols;
+    reg                rms;
     reg  [LATENCY-1:0] scaling; // pass-1 columns in the pipeline, by stage
 
     assign x_ready = step && streaming;
@@ -45,8 +47,10 @@ module norm #(
         end
 
     always @(posedge clk)
-        if (step && take)
+        if (step && take) begin
             cols <= x_cols[12:0];
+            rms  <= x_rms;
+        end
 
     // The column's parameters travel beside it to the stages that use them.
     reg [15:0] mult0, mult1, mult2, mult3;
@@ -97,6 +101,7 @@ module norm #(
                 .step(step),
                 .x(x_data[8*r +: 8]),
                 .cols(cols),
+                .rms(rms),
                 .pick(pick),
                 .constant(constant),
                 .operand(operand),

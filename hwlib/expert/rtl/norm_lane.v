@@ -4,7 +4,7 @@
 //
 //   acc  Q and S in pass 0 (Q + 2^27*sum), V, its normalised and shifted-out radicand, the divisor, then C
 //   row  Q, then remainder and root (or quotient) of the serial steps, then n*r for pass 1
-//   sum  -S
+//   sum  -S, 0 with rms: then x is multiplied by x, not by x - 2^27
 //   fit  19 less the normalising shifts of two: z = (x*row + acc) >> (fit + 6)
 //
 // V = 0 needs no care: then n*x = S for every x, so z is 0 whatever r is. The quotient 2^31 / 2^15 would
@@ -14,6 +14,7 @@ module norm_lane (
     input  wire        step,
     input  wire [7:0]  x,
     input  wire [12:0] cols,
+    input  wire        rms,
     input  wire [2:0]  pick,
     input  wire [7:0]  constant,
     input  wire [4:0]  operand,
@@ -56,7 +57,7 @@ module norm_lane (
     reg  [36:0] product;
     wire [36:0] wide_by_narrow;
 
-    wire [28:0] wide = ({29{operand[0]}} & {1'b1, !narrow[7], {19{narrow[7]}}, narrow}) |
+    wire [28:0] wide = ({29{operand[0]}} & {!rms || narrow[7], rms ^ !narrow[7], {19{narrow[7]}}, narrow}) |
                        ({29{operand[1]}} & {1'b0, row[27:0]}) |
                        ({29{operand[2]}} & {{8{sum[20]}}, sum}) |
                        ({29{operand[3]}} & {16'b0, cols}) |

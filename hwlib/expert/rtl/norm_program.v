@@ -15,7 +15,7 @@ module norm_program (
     output reg         streaming,  // columns are welcome
     output reg  [2:0]  pick,       // byte: 0 x, 1 constant, 2..4 chunk of ~S, 5..7 chunk of r (high, middle, low)
     output reg  [7:0]  constant,
-    output reg  [4:0]  operand,    // wide side, one-hot: x - 2^27, row, sum, cols, half
+    output reg  [4:0]  operand,    // wide side, one-hot: x - 2^27 (or x), row, sum, cols, half
     output reg  [3:0]  base,       // added to the product, one-hot or zero: acc, acc << 7, acc << 2, root
     output reg         write,      // the sum becomes acc
     output reg         normalise,  // write only while acc's top two bits are zero, counting

@@ -9,7 +9,7 @@ module sequencer_check #(
     output wire [2:0]   defect
 );
     localparam [7:0] END = 8'h01, LOAD = 8'h10, STORE = 8'h11, GEMM = 8'h20;
-    localparam [7:0] LAYERNORM = 8'h30, SOFTMAX = 8'h31, ADD = 8'h32;
+    localparam [7:0] LAYERNORM = 8'h30, SOFTMAX = 8'h31, ADD = 8'h32, RMSNORM = 8'h33, MUL = 8'h34, ROPE = 8'h35;
     localparam [31:0] PAST = WORDS - 1;
     localparam [15:0] OUTSIDE = ~PAST[15:0];
     localparam [2:0] NONE = 3'd0, ILLEGAL = 3'd1, ADDRESS_RANGE = 3'd2;
@@ -21,6 +21,7 @@ module sequencer_check #(
     wire illegal;
     wire [39:0] unused_x_dram_addr;
     wire [31:0] unused_x_dram_stride;
+    wire [15:0] unused_v_span;
     wire [15:0] unused_wait_load, unused_wait_store, unused_wait_matrix, unused_wait_vector, unused_x_local_stride,
         unused_g_a_addr, unused_g_b_addr, unused_g_o_addr, unused_g_a_stride, unused_g_b_stride, unused_g_o_stride,
         unused_g_p_addr, unused_v_a_stride, unused_v_b_stride, unused_v_o_stride, unused_v_p_addr;
@@ -40,14 +41,14 @@ module sequencer_check #(
         .g_act_table(unused_g_act_table), .g_gain(unused_g_gain), .v_a_addr(a_addr), .v_b_addr(b_addr),
         .v_o_addr(o_addr), .v_row_blocks(v_row_blocks), .v_cols(v_cols), .v_a_stride(unused_v_a_stride),
         .v_b_stride(unused_v_b_stride), .v_o_stride(unused_v_o_stride), .v_p_addr(unused_v_p_addr),
-        .v_r_addr(unused_v_r_addr), .v_frac(unused_v_frac), .illegal(illegal)
+        .v_r_addr(unused_v_r_addr), .v_frac(unused_v_frac), .v_span(unused_v_span), .illegal(illegal)
     );
 
     wire load = opcode == LOAD;
     wire store = opcode == STORE;
     wire matrix = opcode == GEMM;
-    wire add = opcode == ADD;
-    wire vector = opcode == LAYERNORM || opcode == SOFTMAX || add;
+    wire pair = opcode == ADD || opcode == MUL || opcode == ROPE;
+    wire vector = opcode == LAYERNORM || opcode == SOFTMAX || opcode == RMSNORM || pair;
 
     wire bad_transfer = x_rows == 16'd0 || x_row_words == 16'd0 || (load ? x_space > 8'd3 : x_space != 8'd0);
     wire bad_matrix = g_m_tiles == 12'd0 || g_n_tiles == 12'd0 || g_k_words == 16'd0;
@@ -55,7 +56,7 @@ module sequencer_check #(
     wire bad = illegal || ((load || store) && bad_transfer) || (matrix && bad_matrix) || (vector && bad_vector);
 
     wire far_transfer = |(x_local_addr & OUTSIDE) && x_space == 8'd0;
-    wire far_operands = |((a_addr | o_addr) & OUTSIDE) || ((matrix || add) && |(b_addr & OUTSIDE));
+    wire far_operands = |((a_addr | o_addr) & OUTSIDE) || ((matrix || pair) && |(b_addr & OUTSIDE));
     wire far = ((load || store) && far_transfer) || ((matrix || vector) && far_operands);
 
     assign engine = {vector, matrix, store, load};

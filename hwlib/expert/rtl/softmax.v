@@ -11,6 +11,7 @@ module softmax #(
     input  wire            x_valid,
     output wire            x_ready,
     input  wire [8*T-1:0]  x_data,
+    input  wire [T-1:0]    x_mask,
     input  wire            x_pass,
     input  wire            x_last,
     input  wire [2:0]      x_frac,
@@ -99,6 +100,7 @@ module softmax #(
                 .restart(restart),
                 .frac(frac),
                 .x(x_data[8*r +: 8]),
+                .count(x_mask[r]),
                 .probability(probability)
             );
 
