@@ -1,20 +1,37 @@
 """The integer graph: what a model computes, exactly, on any machine that speaks the ISA.
 
-Tensors are int8 matrices [rows, cols] named by strings. Ops are in execution order; an op computes only the
-first `rows` rows of its result, those a later op reads.
+Tensors are int8 matrices [rows, cols] named by strings; the result of a sum may be wide (int16). Ops are in execution
+order; an op computes only the first `rows` rows of its result, those a later op reads. Caches are the only state:
+matrices [rows so far, cols] by slot name that outlive a graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlib.numerics import RequantParams, accumulate, add_requantize, apply_table, layernorm, requantize, softmax
+from hwlib.errors import InputError
+from hwlib.numerics import (
+    RequantParams,
+    accumulate,
+    add_requantize,
+    apply_table,
+    causal,
+    layernorm,
+    mul_requantize,
+    requantize,
+    rmsnorm,
+    rope,
+    softmax,
+    split_planes,
+)
 
 Int = NDArray[np.int64]
+Caches = MutableMapping[str, Int]
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,10 @@ class QConst:
 
 @dataclass(frozen=True)
 class QGemm:
-    """``out = table[requantize(a . weight^T)]``: weight [n, k] int8; mult, bias, shift [n]; table [256] or None."""
+    """``out = table[requantize(a . weight^T)]``: weight [n, k]; mult, bias, shift [n]; table [256] or None.
+
+    bits: of the weights, 8 (int8) or 4 (-8..7).
+    """
 
     out: str
     a: str
@@ -48,11 +68,24 @@ class QGemm:
     bias: Int
     shift: Int
     table: Int | None = None
+    bits: int = 8
 
 
 @dataclass(frozen=True)
 class QLayerNorm:
-    """Row-wise layer normalisation; mult, bias, shift [cols]."""
+    """Row-wise layer normalisation; mult, bias, shift [cols]. Of a wide tensor it reads the high plane."""
+
+    out: str
+    a: str
+    rows: int
+    mult: Int
+    bias: Int
+    shift: Int
+
+
+@dataclass(frozen=True)
+class QRmsNorm:
+    """Row-wise root-mean-square normalisation; mult, bias, shift [cols]. Of a wide tensor it reads the high plane."""
 
     out: str
     a: str
@@ -64,7 +97,7 @@ class QLayerNorm:
 
 @dataclass(frozen=True)
 class QAdd:
-    """``out = requantize(a*first.mult + b*second.mult + first.bias)``."""
+    """``out = requantize(a*first.mult + b*second.mult + first.bias)``; wide: `a` is int16; wide_out: `out` is."""
 
     out: str
     a: str
@@ -72,6 +105,47 @@ class QAdd:
     rows: int
     first: RequantParams
     second: RequantParams
+    wide: bool = False
+    wide_out: bool = False
+
+
+@dataclass(frozen=True)
+class QMul:
+    """``out = requantize(a*b)``, element by element."""
+
+    out: str
+    a: str
+    b: str
+    rows: int
+    params: RequantParams
+
+
+@dataclass(frozen=True)
+class QRope:
+    """Rotary embedding of neighbouring columns; `angles` names a QConst [rows, cols] (even columns cosines, odd sines).
+
+    cols is even.
+    """
+
+    out: str
+    a: str
+    rows: int
+    angles: str
+    params: RequantParams
+
+
+@dataclass(frozen=True)
+class QCache:
+    """Rows past.. of the persistent cache `slot` become `new`; `out` is all of its past + rows rows.
+
+    capacity: the most rows the slot ever holds, the same in every graph that uses it.
+    """
+
+    out: str
+    new: str
+    slot: str
+    past: int
+    capacity: int
 
 
 @dataclass(frozen=True)
@@ -85,9 +159,10 @@ class QHead:
 
 @dataclass(frozen=True)
 class QAttention:
-    """Softmax attention, head results side by side.
+    """Softmax attention, head results side by side; heads may share keys and values.
 
     score: requantizes ``q . k^T`` to base-2 units of ``2**-frac``; gain: left shift of the normalised result.
+    causal: row r sees only keys 0..past+r.
     """
 
     out: str
@@ -96,9 +171,12 @@ class QAttention:
     score: RequantParams
     frac: int
     gain: int
+    causal: bool = False
+    past: int = 0
 
 
-QOp = QInput | QConst | QGemm | QLayerNorm | QAdd | QAttention
+QNorm = QLayerNorm | QRmsNorm
+QOp = QInput | QConst | QGemm | QLayerNorm | QRmsNorm | QAdd | QMul | QRope | QCache | QAttention
 
 
 @dataclass(frozen=True)
@@ -110,26 +188,54 @@ class IntegerGraph:
     output: str
     output_scale: float
 
+    @cached_property
+    def made(self) -> dict[str, QOp]:
+        """Each tensor's op."""
+        return {op.out: op for op in self.ops}
+
     def op(self, name: str) -> QOp:
         """The op that makes tensor `name`."""
-        return next(op for op in self.ops if op.out == name)
+        return self.made[name]
 
     @property
     def inputs(self) -> tuple[QInput, ...]:
         return tuple(op for op in self.ops if isinstance(op, QInput))
 
+    def is_wide(self, name: str) -> bool:
+        """Whether tensor `name` is int16."""
+        op = self.made[name]
+        return isinstance(op, QAdd) and op.wide_out
+
     @property
     def macs(self) -> int:
-        """Useful multiply-accumulates of one inference (no padding)."""
-        shapes = {op.out: shape_of(op, self) for op in self.ops}
+        """Useful multiply-accumulates of one inference (no padding, no masked keys)."""
         total = 0
         for op in self.ops:
             if isinstance(op, QGemm):
                 total += op.rows * op.weight.size
             elif isinstance(op, QAttention):
-                keys, width = shapes[op.heads[0].k]
-                total += 2 * len(op.heads) * op.rows * keys * width
+                keys, width = shape_of(self.op(op.heads[0].k), self)
+                total += 2 * len(op.heads) * int(visible_keys(op, keys).sum()) * width
         return total
+
+
+def visible_keys(op: QAttention, keys: int) -> Int:
+    """How many of `keys` keys each row of the attention sees, [rows]."""
+    seen = op.past + 1 + np.arange(op.rows, dtype=np.int64)
+    return np.minimum(keys, seen) if op.causal else np.full(op.rows, keys, dtype=np.int64)
+
+
+def operands(op: QOp) -> tuple[str, ...]:
+    """Names of the tensors `op` reads, in order, each as often as it is named."""
+    if isinstance(op, (QAdd, QMul)):
+        return op.a, op.b
+    if isinstance(op, QRope):
+        return op.a, op.angles
+    if isinstance(op, QCache):
+        return (op.new,)
+    if isinstance(op, QAttention):
+        return tuple(name for head in op.heads for name in (head.q, head.k, head.v))
+    return () if isinstance(op, (QInput, QConst)) else (op.a,)
 
 
 def shape_of(op: QOp, graph: IntegerGraph) -> tuple[int, int]:
@@ -140,46 +246,102 @@ def shape_of(op: QOp, graph: IntegerGraph) -> tuple[int, int]:
         return int(op.values.shape[0]), int(op.values.shape[1])
     if isinstance(op, QGemm):
         return op.rows, int(op.weight.shape[0])
-    if isinstance(op, QLayerNorm):
+    if isinstance(op, (QLayerNorm, QRmsNorm)):
         return op.rows, len(op.mult)
-    if isinstance(op, QAdd):
-        return op.rows, shape_of(graph.op(op.a), graph)[1]
-    return op.rows, len(op.heads) * shape_of(graph.op(op.heads[0].v), graph)[1]
-
-
-def execute(graph: IntegerGraph, inputs: Mapping[str, Int]) -> Int:
-    """The output [rows, cols] (int8 values) of `graph` on int8 `inputs`: the golden integer executor."""
-    return execute_all(graph, inputs)[graph.output]
-
-
-def execute_all(graph: IntegerGraph, inputs: Mapping[str, Int]) -> dict[str, Int]:
-    """Every tensor of `graph` on int8 `inputs`."""
-    values: dict[str, Int] = {}
-    for op in graph.ops:
-        values[op.out] = inputs[op.out] if isinstance(op, QInput) else _compute(op, values)
-    return values
-
-
-def _compute(op: QOp, values: Mapping[str, Int]) -> Int:
-    if isinstance(op, QConst):
-        return op.values
-    if isinstance(op, QGemm):
-        out = requantize(accumulate(values[op.a][: op.rows], op.weight), op.mult, op.bias, op.shift)
-        return out if op.table is None else apply_table(out, op.table)
-    if isinstance(op, QLayerNorm):
-        return layernorm(values[op.a][: op.rows], op.mult, op.bias, op.shift)
-    if isinstance(op, QAdd):
-        return add_requantize(values[op.a][: op.rows], values[op.b][: op.rows], op.first, op.second)
+    if isinstance(op, QCache):
+        rows, cols = shape_of(graph.op(op.new), graph)
+        return op.past + rows, cols
     if isinstance(op, QAttention):
-        return np.hstack([_head(op, head, values) for head in op.heads])
-    raise TypeError(type(op).__name__)
+        return op.rows, len(op.heads) * shape_of(graph.op(op.heads[0].v), graph)[1]
+    return op.rows, shape_of(graph.op(op.a), graph)[1]
 
 
-def _head(op: QAttention, head: QHead, values: Mapping[str, Int]) -> Int:
-    one = np.int64(1)
-    acc = accumulate(values[head.q][: op.rows], values[head.k])
-    scores = requantize(acc, one * op.score.mult, one * op.score.bias, one * op.score.shift)  # type: ignore[arg-type]
-    p, scale = softmax(scores, op.frac)
-    mixed = accumulate(p, values[head.v].T)
-    shift = np.maximum(1, scale.shift - op.gain)
-    return requantize(mixed, scale.mult[:, None], one * 0, shift[:, None])  # type: ignore[arg-type]
+def check_widths(graph: IntegerGraph) -> None:
+    """Raise InputError where an op reads an int16 tensor that it cannot, or expects one that is not."""
+    for op in graph.ops:
+        for place, name in enumerate(operands(op)):
+            allowed = isinstance(op, (QLayerNorm, QRmsNorm)) or (isinstance(op, QAdd) and place == 0 and op.wide)
+            if graph.is_wide(name) and not allowed:
+                raise InputError(
+                    f"'{name}' is 16 bits wide", op.out, "only a normalisation and the first operand of a sum may be"
+                )
+        if isinstance(op, QAdd) and op.wide and not graph.is_wide(op.a):
+            raise InputError(f"'{op.a}' is not 16 bits wide", op.out, "make its sum wide_out")
+
+
+def execute(graph: IntegerGraph, inputs: Mapping[str, Int], caches: Caches | None = None) -> Int:
+    """The output [rows, cols] of `graph` on int8 `inputs`: the golden integer executor.
+
+    `caches` holds the rows of each cache slot so far and is brought up to date; None: all are empty.
+    """
+    return execute_all(graph, inputs, caches)[graph.output]
+
+
+def execute_all(graph: IntegerGraph, inputs: Mapping[str, Int], caches: Caches | None = None) -> dict[str, Int]:
+    """Every tensor of `graph` on int8 `inputs`, wide ones as int16 values; `caches` as in :func:`execute`."""
+    run = _Execution(graph, caches if caches is not None else {})
+    for op in graph.ops:
+        run.values[op.out] = inputs[op.out] if isinstance(op, QInput) else run.compute(op)
+    return run.values
+
+
+@dataclass
+class _Execution:
+    graph: IntegerGraph
+    caches: Caches
+    values: dict[str, Int] = field(default_factory=dict)
+
+    def compute(self, op: QOp) -> Int:
+        """The op's result."""
+        if isinstance(op, QConst):
+            return op.values
+        if isinstance(op, QCache):
+            return self._cache(op)
+        if isinstance(op, QAttention):
+            return np.hstack([self._head(op, head) for head in op.heads])
+        if isinstance(op, QGemm):
+            out = requantize(accumulate(self._first(op.a, op), op.weight), op.mult, op.bias, op.shift)
+            return out if op.table is None else apply_table(out, op.table)
+        return self._vector(op)
+
+    def _first(self, name: str, op: QOp) -> Int:
+        """The rows of tensor `name` that `op` reads."""
+        return self.values[name][: op.rows]  # type: ignore[union-attr]
+
+    def _vector(self, op: QOp) -> Int:
+        if isinstance(op, (QLayerNorm, QRmsNorm)):
+            x = self._first(op.a, op)
+            if self.graph.is_wide(op.a):
+                x = split_planes(x)[1]
+            norm = layernorm if isinstance(op, QLayerNorm) else rmsnorm
+            return norm(x, op.mult, op.bias, op.shift)
+        if isinstance(op, QAdd):
+            return add_requantize(self._first(op.a, op), self._first(op.b, op), op.first, op.second, op.wide_out)
+        if isinstance(op, QMul):
+            return mul_requantize(self._first(op.a, op), self._first(op.b, op), op.params)
+        if isinstance(op, QRope):
+            return rope(self._first(op.a, op), self._first(op.angles, op), op.params)
+        raise TypeError(type(op).__name__)
+
+    def _cache(self, op: QCache) -> Int:
+        new = self.values[op.new]
+        before = self.caches.get(op.slot, np.zeros((0, new.shape[1]), dtype=np.int64))
+        if len(before) < op.past or op.past + len(new) > op.capacity:
+            raise InputError(
+                f"rows {op.past} to {op.past + len(new)} of cache '{op.slot}'",
+                self.graph.name,
+                f"it has {len(before)} rows, and room for {op.capacity}",
+            )
+        self.caches[op.slot] = np.vstack([before[: op.past], new])
+        return self.caches[op.slot]
+
+    def _head(self, op: QAttention, head: QHead) -> Int:
+        one = np.int64(1)
+        keys = self.values[head.k]
+        acc = accumulate(self.values[head.q][: op.rows], keys)
+        scores = requantize(acc, one * op.score.mult, one * op.score.bias, one * op.score.shift)  # type: ignore[arg-type]
+        counted = causal(op.rows, len(keys), op.past + 1) if op.causal else None
+        p, scale = softmax(scores, op.frac, counted)
+        mixed = accumulate(p, self.values[head.v].T)
+        shift = np.maximum(1, scale.shift - op.gain)
+        return requantize(mixed, scale.mult[:, None], one * 0, shift[:, None])  # type: ignore[arg-type]
