@@ -1,5 +1,6 @@
 // array_group: SIZE products of each of T dot products that share their multipliers, as carry-save pairs.
-// sum + carry = dot product + SIZE * 2^15, exactly, 1 cycle later (2 with STAGED). Free running.
+// sum + carry = dot product + SIZE * 2^15, exactly, 1 cycle later (2 with STAGED); both are 0 unless `live`, in the
+// cycle before. Free running.
 // A product is eight rows of single-bit products; those of negative weight are complemented (Baugh and Wooley
 // 1973), which the constant makes up for. The rows go by threes through full adders, level by level (Wallace 1964);
 // rows of equal weight stand together, so that few adders have an idle input. With STAGED registers cut the tree
@@ -13,6 +14,7 @@ module array_group #(
     input  wire                   clk,
     input  wire [LANE*T*SIZE-1:0] a,
     input  wire [8*SIZE-1:0]      b,
+    input  wire                   live,
     output reg  [LANE*T-1:0]      sum,
     output reg  [LANE*T-1:0]      carry
 );
@@ -94,7 +96,7 @@ module array_group #(
     endgenerate
 
     always @(posedge clk)
-        {carry, sum} <= last[2*W-1:0];
+        {carry, sum} <= last[2*W-1:0] & {2*W{live}};
 
     wire unused = &{1'b0, last[W*ROWS-1:2*W]};
 endmodule
