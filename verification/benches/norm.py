@@ -1,4 +1,4 @@
-"""Bench of `norm`: row-blocks of all lengths, ordinary and extreme, against `layernorm`."""
+"""Bench of `norm`: row-blocks of all lengths, ordinary and extreme, against `layernorm` and `rmsnorm`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlib.numerics import RequantParams, layernorm
+from hwlib.numerics import RequantParams, layernorm, rmsnorm
 from hwlib.numerics.requantize import encode_param
 from verification.benches.row_blocks import (
     STYLES,
@@ -28,28 +28,32 @@ Int = NDArray[np.int64]
 LATENCY_LIMIT = 24
 PASS_GAP_LIMIT = 96
 COLS_MAX = 4096
+RMS_SHARE = 0.5
 NORMALISED_BITS = 11
 """Magnitude bits of an ordinary normalised value: 10 of fraction, one for values up to 2."""
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A row-block [T, cols] and the parameters of its columns."""
+    """A row-block [T, cols], the parameters of its columns, and whether it is an RMSNorm."""
 
     x: Int
     params: Sequence[RequantParams]
+    rms: bool
 
     def beats(self) -> list[Beat]:
         cols = self.x.shape[1]
-        return two_passes(self.x, lambda c: {"cols": cols, "param": encode_param(self.params[c])})
+        return two_passes(self.x, lambda c: {"rms": int(self.rms), "cols": cols, "param": encode_param(self.params[c])})
 
     def expected(self) -> list[Payload]:
         mult, bias, shift = (np.array([getattr(p, name) for p in self.params]) for name in ("mult", "bias", "shift"))
-        return [{"data": word} for word in column_words(layernorm(self.x, mult, bias, shift))]
+        norm = rmsnorm if self.rms else layernorm
+        return [{"data": word} for word in column_words(norm(self.x, mult, bias, shift))]
 
     def vectors(self) -> list[str]:
         row = " ".join(str(v) for v in self.x[0, :8])
-        return [f"column {c} of {len(self.params)}, row 0 begins {row}, {p}" for c, p in enumerate(self.params)]
+        kind = "RMSNorm" if self.rms else "LayerNorm"
+        return [f"{kind}, column {c} of {len(self.params)}, row 0 begins {row}, {p}" for c, p in enumerate(self.params)]
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
@@ -58,17 +62,29 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
     result = []
     for index, style in enumerate((*STYLES, Style("longest"))):
         rng = np.random.default_rng(seed * 16 + index)
-        rows = _longest(point["T"]) if style.name == "longest" else row_blocks(rng, style, point["T"], count)
-        blocks = [_Block(x, _params(rng, x.shape[1])) for x in rows]
+        kinds = _longest(point["T"]) if style.name == "longest" else _kinds(rng, style, point["T"], count)
+        blocks = [_Block(x, _params(rng, x.shape[1]), rms) for x, rms in kinds]
         result.append(_scenario(style, blocks, seed * 16 + index))
     return result
 
 
-def _longest(rows: int) -> list[Int]:
-    """One row-block of the longest rows: all -128, then extremes in turn, whose sums reach their largest values."""
+def _kinds(rng: np.random.Generator, style: Style, rows: int, count: int) -> list[tuple[Int, bool]]:
+    """Row-blocks of at least `count` columns, each a LayerNorm or an RMSNorm (rms); corner cases are both in turn."""
+    blocks = row_blocks(rng, style, rows, count)
+    if style.name == "corners":
+        return [(x, rms) for x in blocks for rms in (False, True)]
+    return [(x, bool(rng.random() < RMS_SHARE)) for x in blocks]
+
+
+def _longest(rows: int) -> list[tuple[Int, bool]]:
+    """The longest rows, LayerNorm and RMSNorm (rms): all -128, whose sums are the largest there are, and in other rows
+    extremes in turn, or one extreme alone, whose normalised value is the largest.
+    """
     x = np.full((rows, COLS_MAX), -128)
     x[1::2, ::2] = 127
-    return [x]
+    alone = np.full((rows, COLS_MAX), -128)
+    alone[1::2, 1:] = 0
+    return [(x, False), (alone, True)]
 
 
 def _params(rng: np.random.Generator, cols: int) -> list[RequantParams]:

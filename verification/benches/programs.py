@@ -16,6 +16,9 @@ COUNTS = {
     "LAYERNORM": ("row_blocks", "cols"),
     "SOFTMAX": ("row_blocks", "cols"),
     "ADD": ("row_blocks", "cols"),
+    "RMSNORM": ("row_blocks", "cols"),
+    "MUL": ("row_blocks", "cols"),
+    "ROPE": ("row_blocks", "cols"),
 }
 """Operands that must not be zero."""
 ADDRESSES = {
@@ -25,6 +28,9 @@ ADDRESSES = {
     "LAYERNORM": ("a_addr", "o_addr"),
     "SOFTMAX": ("a_addr", "o_addr"),
     "ADD": ("a_addr", "b_addr", "o_addr"),
+    "RMSNORM": ("a_addr", "o_addr"),
+    "MUL": ("a_addr", "b_addr", "o_addr"),
+    "ROPE": ("a_addr", "b_addr", "o_addr"),
 }
 """Operands that must lie in the scratchpad (of LOAD in space 0 only)."""
 SPACES = {"LOAD": 3, "STORE": 0}

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlib.numerics import softmax
+from hwlib.numerics import causal, softmax
 from verification.benches.row_blocks import STYLES, Style, column_words, late, row_blocks, slow_answer, two_passes
 from verification.benches.scenario import Accept, Beat, Drive, Mismatch, Observed, Payload, Scenario, compare_stream
 
 Int = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 LATENCY_LIMIT = 12
 COLS_MAX = 4096
 FRACTIONS = (2, 3, 4, 5)
+EVERY_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A row-block of scores [T, cols] in units of 2**-frac octaves."""
+    """A row-block of scores [T, cols] in units of 2**-frac octaves, and which elements count."""
 
     x: Int
     frac: int
+    counted: Mask
 
     def beats(self) -> list[Beat]:
-        return two_passes(self.x, lambda c: {"frac": self.frac})
+        masks = [sum(1 << r for r, counts in enumerate(column) if counts) for column in self.counted.T]
+        return two_passes(self.x, lambda c: {"mask": masks[c], "frac": self.frac})
 
     def expected(self) -> tuple[list[Payload], Payload]:
         """The p beats and the s beat."""
-        p, scale = softmax(self.x, self.frac)
+        p, scale = softmax(self.x, self.frac, self.counted)
         rows = [int(m) | int(s) << 16 for m, s in zip(scale.mult, scale.shift, strict=True)]
         return [{"data": word} for word in column_words(p)], {"data": sum(v << 24 * r for r, v in enumerate(rows))}
 
     def vector(self) -> str:
-        return f"{self.x.shape[1]} columns, frac {self.frac}, row 0 begins {' '.join(str(v) for v in self.x[0, :8])}"
+        pairs = zip(self.x[0, :8], self.counted[0, :8], strict=True)
+        row = " ".join(str(v) if counts else f"({v})" for v, counts in pairs)
+        return f"{self.x.shape[1]} columns, frac {self.frac}, row 0 begins {row} (in brackets: does not count)"
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
@@ -46,19 +52,43 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
     for index, style in enumerate((*STYLES, Style("longest"))):
         rng = np.random.default_rng(seed * 16 + index)
         if style.name == "longest":
-            blocks = [_Block(x, 5) for x in _longest(rng, point["T"])]
+            blocks = _longest(rng, point["T"])
         else:
             rows = row_blocks(rng, style, point["T"], count)
-            blocks = [_Block(x, FRACTIONS[(i + seed) % len(FRACTIONS)]) for i, x in enumerate(rows)]
+            blocks = [_Block(x, FRACTIONS[(i + seed) % 4], _mask(rng, *x.shape)) for i, x in enumerate(rows)]
         result.append(_scenario(style, point["T"], blocks, seed * 16 + index))
     return result
 
 
-def _longest(rng: np.random.Generator, rows: int) -> list[Int]:
-    """One row-block of the longest rows: equal scores, whose total is the largest, and in other rows one peak."""
+def _mask(rng: np.random.Generator, rows: int, cols: int) -> Mask:
+    """Which elements of a row-block [rows, cols] count, at least one in each row.
+
+    All, causal, all but the first columns, all but the last, random and dense or sparse, one alone.
+    """
+    if rng.random() < EVERY_SHARE:
+        return np.ones((rows, cols), dtype=np.bool_)
+    column, alone = np.arange(cols), rng.integers(0, cols, (rows, 1))
+    shapes: list[Callable[[], Mask]] = [
+        lambda: causal(rows, cols, int(rng.integers(1, cols + 1))),
+        lambda: column >= alone,
+        lambda: column <= alone,
+        lambda: rng.random((rows, cols)) < rng.choice([0.1, 0.5, 0.9]),
+        lambda: column == alone,
+    ]
+    mask = shapes[rng.integers(len(shapes))]()
+    counted: Mask = mask | ((column == alone) & ~mask.any(axis=1, keepdims=True))
+    return counted
+
+
+def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
+    """The longest rows: equal scores, whose total is the largest, and in other rows one peak that in the second block
+    does not count.
+    """
     x = np.full((rows, COLS_MAX), -128)
-    x[1::2, rng.integers(0, COLS_MAX)] = 127
-    return [x]
+    peak = rng.integers(0, COLS_MAX)
+    x[1::2, peak] = 127
+    every = np.ones((rows, COLS_MAX), dtype=np.bool_)
+    return [_Block(x, 5, every), _Block(x, 5, every & (np.arange(COLS_MAX) != peak))]
 
 
 def _scenario(style: Style, rows: int, blocks: Sequence[_Block], seed: int) -> Scenario:
