@@ -1,7 +1,7 @@
 // requantizer_lane: y = sat8((x*mult + bias + 2^(shift-1)) >> shift), shift 1 to 47.
 // Free running, no reset; y is combinational from the second register, 2 cycles after the operands.
 // Cycle 0: radix-4 Booth rows of x*mult and the bias through a carry-save tree; cycle 1: the one
-// carry-propagate add, 49 bits; cycle 2: shift and saturate (requantizer_round).
+// carry-propagate add (requantizer_add); cycle 2: shift and saturate (requantizer_round).
 // Booth rows leave out their sign extension (2^32 * 4^j each) and the +1 of a negative row; the next row's
 // free low bits and the constant row `offset` make up for both, modulo 2^49.
 module requantizer_lane (
@@ -54,11 +54,14 @@ module requantizer_lane (
     reg [5:0]  less_one;
     reg [5:0]  places;
 
+    wire [48:0] added;
+    requantizer_add add8 (.x(sum), .y(carry), .sum(added));
+
     always @(posedge clk) begin
         sum      <= s7;
         carry    <= c7;
         less_one <= shift - 1'b1;
-        total    <= sum + carry;
+        total    <= added;
         places   <= less_one;
     end
 
