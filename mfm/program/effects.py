@@ -66,37 +66,51 @@ def _transfer(op: str, v: Mapping[str, int], manifest: Manifest) -> list[Access]
 
 
 def _gemm(v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> list[Access]:
-    tile, dot = manifest.tile, manifest.dot
+    b_words = -(-v["k_words"] // 2) if "W4" in flags else v["k_words"]
     found = [
         Access(Store.SCRATCHPAD, False, v["a_addr"], v["k_words"], v["m_tiles"], v["a_stride"]),
-        Access(Store.SCRATCHPAD, False, v["b_addr"], v["k_words"], v["n_tiles"], v["b_stride"]),
+        Access(Store.SCRATCHPAD, False, v["b_addr"], b_words, v["n_tiles"], v["b_stride"]),
     ]
     if "HOLD" in flags:
         return found
-    across, blocks = (v["m_tiles"], v["n_tiles"]) if "TRANSPOSE" in flags else (v["n_tiles"], v["m_tiles"])
-    found.append(Access(Store.SCRATCHPAD, True, v["o_addr"], -(-across * tile // dot), blocks, v["o_stride"]))
+    found.append(_product(v, flags, manifest))
     if "ROWSCALE" in flags:
         found.append(Access(Store.ROW_SCALES, False, v["r_addr"], v["m_tiles"]))
     else:
-        found.append(Access(Store.MATRIX_PARAMS, False, v["p_addr"], v["n_tiles"] * tile))
+        found.append(Access(Store.MATRIX_PARAMS, False, v["p_addr"], v["n_tiles"] * manifest.tile))
     if "ACT" in flags:
         found.append(Access(Store.TABLES, False, 0, 1))
     return found
 
 
-def _vector(op: str, v: Mapping[str, int], manifest: Manifest) -> list[Access]:
+def _product(v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> Access:
+    """The words in which a GEMM writes bytes."""
+    tile, dot = manifest.tile, manifest.dot
+    across, blocks = (v["m_tiles"], v["n_tiles"]) if "TRANSPOSE" in flags else (v["n_tiles"], v["m_tiles"])
+    if {"ROW", "TRANSPOSE"} <= flags:
+        return Access(Store.SCRATCHPAD, True, v["o_addr"] + v["r_addr"] // dot, 1, blocks, v["o_stride"])
+    return Access(Store.SCRATCHPAD, True, v["o_addr"], -(-across * tile // dot), blocks, v["o_stride"])
+
+
+PAIRWISE = frozenset({"ADD", "MUL", "ROPE"})
+"""Vector operations of two operands."""
+
+
+def _vector(op: str, v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> list[Access]:
     words, blocks = -(-v["cols"] // manifest.dot), v["row_blocks"]
-    found = [
-        Access(Store.SCRATCHPAD, False, v["a_addr"], words, blocks, v["a_stride"]),
-        Access(Store.SCRATCHPAD, True, v["o_addr"], words, blocks, v["o_stride"]),
-    ]
-    if op == "ADD":
-        found.append(Access(Store.SCRATCHPAD, False, v["b_addr"], words, blocks, v["b_stride"]))
-        found.append(Access(Store.VECTOR_PARAMS, False, v["p_addr"], 2))
-    elif op == "LAYERNORM":
-        found.append(Access(Store.VECTOR_PARAMS, False, v["p_addr"], v["cols"]))
-    else:
+
+    def rows(name: str, plane: int = 0, write: bool = False) -> Access:
+        return Access(Store.SCRATCHPAD, write, v[f"{name}_addr"] + plane, words, blocks, v[f"{name}_stride"])
+
+    found = [rows("a"), rows("o", write=True)]
+    found += [rows("a", v["span"])] if "WIDE" in flags else []
+    found += [rows("o", v["span"], write=True)] if "WIDE_OUT" in flags else []
+    if op in PAIRWISE:
+        found += [rows("b"), Access(Store.VECTOR_PARAMS, False, v["p_addr"], 2)]
+    elif op == "SOFTMAX":
         found.append(Access(Store.ROW_SCALES, True, v["r_addr"], blocks))
+    else:
+        found.append(Access(Store.VECTOR_PARAMS, False, v["p_addr"], v["cols"]))
     return found
 
 
@@ -108,7 +122,7 @@ def accesses(op: str, operands: Mapping[str, int], flags: frozenset[str], manife
     if engine is isa.Engine.MATRIX:
         return _gemm(operands, flags, manifest)
     if engine is isa.Engine.VECTOR:
-        return _vector(op, operands, manifest)
+        return _vector(op, operands, flags, manifest)
     return _transfer(op, operands, manifest)
 
 

@@ -10,8 +10,23 @@ from numpy.typing import NDArray
 
 from hwlib import isa
 from hwlib.design import Manifest
-from hwlib.numerics import accumulate, apply_table, decode_param, layernorm, requantize, softmax
-from hwlib.numerics.eltwise import add_requantize
+from hwlib.numerics import (
+    RequantParams,
+    accumulate,
+    add_requantize,
+    apply_table,
+    causal,
+    decode_param,
+    join_planes,
+    layernorm,
+    mul_requantize,
+    requantize,
+    rmsnorm,
+    rope,
+    softmax,
+    split_planes,
+    unpack_int4,
+)
 from hwlib.numerics.requantize import MULT_BITS, SHIFT_MAX
 from mfm.program.effects import TABLE_BYTES, Store, capacity, entries_per_word
 
@@ -81,9 +96,12 @@ class GoldenMachine:
             "LOAD": self._load,
             "STORE": self._store,
             "GEMM": self._gemm,
-            "LAYERNORM": self._layernorm,
+            "LAYERNORM": self._norm,
+            "RMSNORM": self._norm,
             "SOFTMAX": self._softmax,
-            "ADD": self._add,
+            "ADD": self._pairwise,
+            "MUL": self._pairwise,
+            "ROPE": self._pairwise,
         }
         return phases[item.op](item)
 
@@ -93,7 +111,17 @@ class GoldenMachine:
 
     def _operand(self, base: int, repeat: int, stride: int, count: int) -> Int:
         """The matrix [repeat*T, count*D] at scratchpad word `base`."""
-        tiles = self.scratchpad[self._words(base, repeat, stride, count)]
+        return self._matrix(self.scratchpad[self._words(base, repeat, stride, count)])
+
+    def _int4(self, base: int, repeat: int, stride: int, count: int) -> Int:
+        """As `_operand`, of int4 words: two of `count` words in each."""
+        packed = self.scratchpad[self._words(base, repeat, stride, -(-count // 2))].astype(np.int64)
+        pairs = unpack_int4(packed).reshape(repeat, -1, self.tile, self.dot)
+        return self._matrix(pairs[:, :count])
+
+    def _matrix(self, tiles: NDArray[np.integer]) -> Int:
+        """The matrix in words `tiles` [row-blocks, words, T, D]."""
+        repeat, count = tiles.shape[:2]
         return tiles.transpose(0, 2, 1, 3).reshape(repeat * self.tile, count * self.dot).astype(np.int64)
 
     def _put(self, words: Int, matrix: Int) -> None:
@@ -142,7 +170,8 @@ class GoldenMachine:
     def _gemm(self, item: isa.Instruction) -> Commit:
         v, flags = item.operands, item.flags
         a = self._operand(v["a_addr"], v["m_tiles"], v["a_stride"], v["k_words"])
-        b = self._operand(v["b_addr"], v["n_tiles"], v["b_stride"], v["k_words"])
+        read = self._int4 if "W4" in flags else self._operand
+        b = read(v["b_addr"], v["n_tiles"], v["b_stride"], v["k_words"])
         acc = accumulate(a, b)
         if "KEEP" in flags:
             acc = acc + self.accumulators
@@ -153,10 +182,28 @@ class GoldenMachine:
         if "ACT" in flags:
             table = self.tables[v["act_table"] * TABLE_BYTES :][:TABLE_BYTES].astype(np.int64)
             out = apply_table(out, table)
+        if "ROW" in flags:
+            return self._one_row(item, out)
         if "TRANSPOSE" in flags:
             out = out.T
         words = self._words(v["o_addr"], out.shape[0] // self.tile, v["o_stride"], -(-out.shape[1] // self.dot))
         return lambda: self._put(words, out)
+
+    def _one_row(self, item: isa.Instruction, out: Int) -> Commit:
+        """Write row r_addr of a product's output, or with TRANSPOSE that column."""
+        v = item.operands
+        row, column = v["r_addr"], np.arange(out.shape[1])
+        values = out[row % self.tile].astype(np.int8)
+        if "TRANSPOSE" in item.flags:
+            words = v["o_addr"] + column // self.tile * v["o_stride"] + row // self.dot
+            place = (column % self.tile, np.full_like(column, row % self.dot))
+        else:
+            words, place = v["o_addr"] + column // self.dot, (np.full_like(column, row), column % self.dot)
+
+        def commit() -> None:
+            self.scratchpad[(words % len(self.scratchpad), *place)] = values
+
+        return commit
 
     def _requantized(self, item: isa.Instruction, acc: Int) -> Int:
         v = item.operands
@@ -167,25 +214,29 @@ class GoldenMachine:
         p = self._entries(Store.MATRIX_PARAMS, v["p_addr"], acc.shape[1])
         return requantize(acc, p.mult, p.bias, p.shift)
 
-    def _rows(self, item: isa.Instruction, name: str) -> Int:
+    def _rows(self, item: isa.Instruction, name: str, plane: int = 0) -> Int:
         v = item.operands
         words = -(-v["cols"] // self.dot)
-        return self._operand(v[f"{name}_addr"], v["row_blocks"], v[f"{name}_stride"], words)[:, : v["cols"]]
+        base = v[f"{name}_addr"] + plane
+        return self._operand(base, v["row_blocks"], v[f"{name}_stride"], words)[:, : v["cols"]]
 
-    def _vector_result(self, item: isa.Instruction, out: Int) -> Commit:
+    def _vector_result(self, item: isa.Instruction, out: Int, plane: int = 0) -> Commit:
         v = item.operands
         count = -(-v["cols"] // self.dot)
-        words = self._words(v["o_addr"], v["row_blocks"], v["o_stride"], count)
+        words = self._words(v["o_addr"] + plane, v["row_blocks"], v["o_stride"], count)
         padded = np.pad(out, ((0, 0), (0, count * self.dot - v["cols"])))
         return lambda: self._put(words, padded)
 
-    def _layernorm(self, item: isa.Instruction) -> Commit:
+    def _norm(self, item: isa.Instruction) -> Commit:
         p = self._entries(Store.VECTOR_PARAMS, item.operands["p_addr"], item.operands["cols"])
-        return self._vector_result(item, layernorm(self._rows(item, "a"), p.mult, p.bias, p.shift))
+        norm = rmsnorm if item.op == "RMSNORM" else layernorm
+        return self._vector_result(item, norm(self._rows(item, "a"), p.mult, p.bias, p.shift))
 
     def _softmax(self, item: isa.Instruction) -> Commit:
         v = item.operands
-        out, scale = softmax(self._rows(item, "a"), v["frac"])
+        scores = self._rows(item, "a")
+        counted = causal(len(scores), v["cols"], v["span"]) if "CAUSAL" in item.flags else None
+        out, scale = softmax(scores, v["frac"], counted)
         index = (v["r_addr"] + np.arange(v["row_blocks"])) % self.scales.shape[1]
         write = self._vector_result(item, out)
 
@@ -196,7 +247,26 @@ class GoldenMachine:
 
         return commit
 
-    def _add(self, item: isa.Instruction) -> Commit:
-        memory = self.params[Store.VECTOR_PARAMS]
+    def _pairwise(self, item: isa.Instruction) -> Commit:
+        memory, span = self.params[Store.VECTOR_PARAMS], item.operands.get("span", 0)
         first, second = (decode_param(int(memory[(item.operands["p_addr"] + i) % memory.size])) for i in (0, 1))
-        return self._vector_result(item, add_requantize(self._rows(item, "a"), self._rows(item, "b"), first, second))
+        a, b = self._rows(item, "a"), self._rows(item, "b")
+        if "WIDE" in item.flags:
+            a = join_planes(a, self._rows(item, "a", span))
+        if "WIDE_OUT" not in item.flags:
+            return self._vector_result(item, _combined(item.op, a, b, first, second))
+        planes = split_planes(add_requantize(a, b, first, second, wide_out=True))
+        low, high = (self._vector_result(item, plane, at) for plane, at in zip(planes, (0, span), strict=True))
+
+        def commit() -> None:
+            low()
+            high()
+
+        return commit
+
+
+def _combined(op: str, a: Int, b: Int, first: RequantParams, second: RequantParams) -> Int:
+    """The int8 result of a pairwise operation."""
+    if op == "MUL":
+        return mul_requantize(a, b, first)
+    return rope(a, b, first) if op == "ROPE" else add_requantize(a, b, first, second)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from hwlib import isa
 from hwlib.design import Manifest
 from hwlib.errors import InputError
+from mfm.program.effects import PAIRWISE
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Timing:
     matrix_beat: cycles an array beat; matrix_tile: extra cycles a tile; matrix_done: last beat to done, beyond
     the T columns of the drain and the writes of a tile after its first.
     matrix_act: extra cycles from last beat to done with ACT.
-    softmax_*, layernorm_*, add_*: an instruction of r row-blocks and c columns works for
-    fixed + column*c + (r-1) * max(column*c, block + share*c); c counts whole words for ADD.
+    softmax_*, layernorm_* (RMSNORM too), add_* (MUL and ROPE too): an instruction of r row-blocks and c columns works
+    for fixed + column*c + (r-1) * max(column*c, block + share*c); c counts whole words for add_*.
     load_start: issue to first beat beyond the memory's latency; load_gap: between back-to-back LOADs; load_row: extra a
     row; load_done: last beat to done; load_depth: LOADs in progress at once; load_window: beats asked for at once.
     store_start: issue to first beat; store_done: last beat to done, beyond the memory's latency; the rest likewise.
@@ -110,7 +111,7 @@ class CostModel:
         if engine is isa.Engine.MATRIX:
             return self._matrix(operands, flags)
         if engine is isa.Engine.VECTOR:
-            return self._vector(op, operands)
+            return self._vector(op, operands, flags)
         return self._transfer("load" if op == "LOAD" else "store", operands)
 
     def _matrix(self, v: Mapping[str, int], flags: frozenset[str]) -> Cost:
@@ -125,12 +126,14 @@ class CostModel:
             done = 1.0
         return Cost(t.matrix_start, work, done, t.matrix_gap + max(0.0, floor - last))
 
-    def _vector(self, op: str, v: Mapping[str, int]) -> Cost:
-        t, name, dot = self.timing, op.lower(), self.manifest.dot
-        cols = -(-v["cols"] // dot) * dot if op == "ADD" else v["cols"]
+    def _vector(self, op: str, v: Mapping[str, int], flags: frozenset[str]) -> Cost:
+        t, dot = self.timing, self.manifest.dot
+        name = {"RMSNORM": "layernorm", "MUL": "add", "ROPE": "add"}.get(op, op.lower())
+        cols = -(-v["cols"] // dot) * dot if op in PAIRWISE else v["cols"]
         column, share = getattr(t, f"{name}_column"), getattr(t, f"{name}_share")
-        if op == "ADD":
-            column, share = max(column, 2 / dot), max(share, 2 / dot)
+        if op in PAIRWISE:
+            read = 3 if "WIDE" in flags else 2
+            column, share = max(column, read / dot), max(share, read / dot)
         once = column * cols
         more = max(once, getattr(t, f"{name}_block") + share * cols)
         return Cost(0.0, getattr(t, f"{name}_fixed") + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)

@@ -101,13 +101,22 @@ def transfers(op: str, first: int, spaces: list[int]) -> st.SearchStrategy:
 
 gemms = instructions(
     "GEMM", shared | {"m_tiles": few, "n_tiles": few, "k_words": few, "act_table": st.integers(0, 1), "gain": few},
-    "ACT", "TRANSPOSE", "ROWSCALE",
+    "ACT", "TRANSPOSE", "ROWSCALE", "W4",
+)  # fmt: skip
+single = instructions(
+    "GEMM", shared | {"m_tiles": st.just(1), "n_tiles": few, "k_words": few, "act_table": st.just(0), "gain": few},
+    "ROW", "TRANSPOSE", "W4",
 )  # fmt: skip
 rows = shared | {"row_blocks": few, "cols": st.integers(1, 12), "frac": st.integers(2, 5)}
+spans = rows | {"span": st.integers(1, 40)}
+even = rows | {"cols": st.integers(1, 6).map(lambda n: 2 * n)}
 programs = st.lists(
     st.one_of(
-        transfers("LOAD", 0, [0, 3]), transfers("LOAD", READ_ONLY, [0, 1, 2]), transfers("STORE", 0, [0]), gemms,
-        *(instructions(op, rows) for op in ("LAYERNORM", "SOFTMAX", "ADD")),
+        transfers("LOAD", 0, [0, 3]), transfers("LOAD", READ_ONLY, [0, 1, 2]), transfers("STORE", 0, [0]),
+        gemms, single,
+        *(instructions(op, rows) for op in ("LAYERNORM", "RMSNORM", "MUL")),
+        instructions("SOFTMAX", spans, "CAUSAL"), instructions("ADD", spans, "WIDE", "WIDE_OUT"),
+        instructions("ROPE", even),
     ),
     min_size=2, max_size=24,
 )  # fmt: skip

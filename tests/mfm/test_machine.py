@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 
 from hwlib import isa
-from hwlib.numerics import RequantParams, accumulate, encode_param, pack, requantize
+from hwlib.numerics import (
+    RequantParams,
+    accumulate,
+    add_requantize,
+    encode_param,
+    join_planes,
+    mul_requantize,
+    pack,
+    pack_int4,
+    requantize,
+    rmsnorm,
+    rope,
+    split_planes,
+)
 from mfm.run.machine import GoldenMachine
 from tests.mfm.machines import machine
 
@@ -99,6 +112,71 @@ def test_a_softmax_writes_the_scales_a_product_then_uses() -> None:
     weights = 2.0 ** (matrix(made, 0) / 16)
     exact = weights / weights.sum(axis=1, keepdims=True) @ matrix(made, 4).T
     assert np.abs(matrix(made, 8) - exact).max() <= 2
+
+
+def vector(op: str, *flags: str, **other: int) -> isa.Instruction:
+    fixed = {"a_addr": 0, "b_addr": 4, "o_addr": 12, "row_blocks": 2, "cols": 8, "frac": 4, "p_addr": 0, "r_addr": 0}
+    return isa.Instruction(op, fixed | {f"{n}_stride": 2 for n in "abo"} | {"span": 0} | other, frozenset(flags))
+
+
+def test_int4_weights_are_pairs_of_words() -> None:
+    made = golden()
+    weight = np.random.default_rng(3).integers(-8, 8, (8, 12))
+    made.write(2048, pack_int4(weight, 4, 4))
+    for item in (load(0, 0), load(64, 4), load(2048, 20), product("W4", a_addr=0, b_addr=20, k_words=3, a_stride=4)):
+        made.execute(item)
+    acc = accumulate(matrix(made, 0, 2, 4)[:, :12], weight)
+    p = [np.int64(v) for v in (PARAMS.mult, PARAMS.bias, PARAMS.shift)]
+    assert np.array_equal(matrix(made, 8), requantize(acc, *p))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_one_row_of_a_cache_is_written(row: int) -> None:
+    plain = run(product("ROW", m_tiles=1, r_addr=row))
+    wanted = np.zeros((8, 8), dtype=np.int64)
+    wanted[row] = expected(plain)[row]
+    assert np.array_equal(matrix(plain, 8), wanted)
+    turned = run(product("ROW", "TRANSPOSE", m_tiles=1, r_addr=row))
+    assert np.array_equal(matrix(turned, 8), wanted.T)
+
+
+def test_a_column_of_a_word_wider_than_a_tile() -> None:
+    made = GoldenMachine(machine(T=2, D=8), 64, np.random.default_rng(1))
+    before, tiles = made.scratchpad.copy(), made.scratchpad
+    v = {"a_addr": 0, "b_addr": 1, "o_addr": 8, "m_tiles": 1, "n_tiles": 2, "k_words": 1, "r_addr": 5, "p_addr": 0}
+    v |= {"a_stride": 1, "b_stride": 1, "o_stride": 3, "act_table": 0, "gain": 0}
+    made.execute(isa.Instruction("GEMM", v, frozenset({"ROW", "TRANSPOSE"})))
+    changed = np.argwhere(tiles != before)
+    assert {(int(w), int(d)) for w, _, d in changed} <= {(8, 5), (11, 5)}
+    plain = GoldenMachine(machine(T=2, D=8), 64, np.random.default_rng(1))
+    plain.execute(isa.Instruction("GEMM", v | {"r_addr": 0}))
+    assert np.array_equal(tiles[[8, 11], :, 5].ravel(), plain.scratchpad[8, 1, :4])
+
+
+def test_normalisation_and_pairs_follow_their_definitions() -> None:
+    made = run(vector("RMSNORM"), vector("MUL", o_addr=20), vector("ROPE", o_addr=28))
+    a, b = matrix(made, 0), matrix(made, 4)
+    p = [np.full(8, v) for v in (PARAMS.mult, PARAMS.bias, PARAMS.shift)]
+    assert np.array_equal(matrix(made, 12), rmsnorm(a, *p))
+    assert np.array_equal(matrix(made, 20), mul_requantize(a, b, PARAMS))
+    assert np.array_equal(matrix(made, 28), rope(a, b, PARAMS))
+
+
+def test_wide_sums_in_two_planes() -> None:
+    made = run(vector("ADD", "WIDE_OUT", span=8), vector("ADD", "WIDE", "WIDE_OUT", a_addr=12, o_addr=32, span=8))
+    a, b = matrix(made, 0), matrix(made, 4)
+    once = add_requantize(a, b, PARAMS, PARAMS, wide_out=True)
+    assert np.array_equal(join_planes(matrix(made, 12), matrix(made, 20)), once)
+    twice = split_planes(add_requantize(once, b, PARAMS, PARAMS, wide_out=True))
+    assert all(np.array_equal(matrix(made, at), plane) for at, plane in zip((32, 40), twice, strict=True))
+
+
+def test_a_causal_softmax_leaves_later_columns_out() -> None:
+    made = run(vector("SOFTMAX", "CAUSAL", span=2, cols=7))
+    p = matrix(made, 12)
+    assert all((p[r, c] > 0) <= (c < min(7, 2 + r)) for r in range(8) for c in range(8))
+    alone = run(vector("SOFTMAX", cols=2))
+    assert np.array_equal(p[0, :2], matrix(alone, 12)[0, :2])
 
 
 def test_addresses_wrap_at_the_end_of_the_scratchpad() -> None:
