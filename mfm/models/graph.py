@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erf, expit
 
 Float = NDArray[np.float64]
+
+FUNCTIONS: dict[str, Callable[[Float], Float]] = {
+    "gelu": lambda x: 0.5 * x * (1 + erf(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "quick_gelu": lambda x: x * expit(1.702 * x),
+    "relu": lambda x: np.maximum(x, 0.0),
+    "sigmoid": lambda x: expit(x),
+    "silu": lambda x: x * expit(x),
+    "tanh": lambda x: np.tanh(x),
+}
+"""Pointwise functions an Activation may name."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """A matrix gathered from a flat sample: gather [rows, cols] of flat indices, -1 for zero."""
+    """A matrix gathered from a flat sample: gather [rows, cols] of flat indices, -1 for zero; times `factor`."""
 
     out: str
     gather: NDArray[np.int64]
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,12 +65,24 @@ class LayerNorm:
 
 
 @dataclass(frozen=True)
-class Gelu:
-    """Exact GELU (by erf)."""
+class RmsNorm:
+    """Row-wise division of ``a[:rows]`` by its root mean square, times gamma [cols]."""
 
     out: str
     a: str
     rows: int
+    gamma: Float
+    eps: float
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A pointwise function of FUNCTIONS."""
+
+    out: str
+    a: str
+    rows: int
+    function: str
 
 
 @dataclass(frozen=True)
@@ -71,11 +96,45 @@ class Add:
 
 
 @dataclass(frozen=True)
+class Mul:
+    """Element-wise product of two matrices of one shape."""
+
+    out: str
+    a: str
+    b: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """Elements of a tensor in another order: gather [rows, cols] of flat indices into `a`."""
+
+    out: str
+    a: str
+    gather: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Columns:
     """An operand: `columns` of tensor `name`."""
 
     name: str
     columns: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Rotary embedding: with x the columns of `a`, ``out[:, c] = x[:, c]*cos[:, c] + x[:, partner[c]]*sin[:, c]``.
+
+    cos, sin: [rows, cols], signs included; partner [cols] is its own inverse.
+    """
+
+    out: str
+    a: Columns
+    rows: int
+    partner: NDArray[np.int64]
+    cos: Float
+    sin: Float
 
 
 @dataclass(frozen=True)
@@ -89,15 +148,19 @@ class AttentionHead:
 
 @dataclass(frozen=True)
 class Attention:
-    """``softmax(q . k^T * scale) . v`` for every head, results side by side."""
+    """``softmax(q . k^T * scale) . v`` for every head, results side by side.
+
+    Heads may share keys and values. causal: row r sees the keys up to ``tokens - rows + r``.
+    """
 
     out: str
     heads: tuple[AttentionHead, ...]
     rows: int
     scale: float
+    causal: bool = False
 
 
-Op = Input | Constant | Gemm | LayerNorm | Gelu | Add | Attention
+Op = Input | Constant | Gemm | LayerNorm | RmsNorm | Activation | Add | Mul | Move | Rope | Attention
 
 
 @dataclass(frozen=True)
@@ -111,13 +174,38 @@ class Graph:
 
 def operands(op: Op) -> tuple[str, ...]:
     """Names of the tensors `op` reads."""
-    if isinstance(op, Add):
+    if isinstance(op, (Add, Mul)):
         return op.a, op.b
     if isinstance(op, Attention):
         return tuple(dict.fromkeys(c.name for head in op.heads for c in (head.q, head.k, head.v)))
-    if isinstance(op, (Gemm, LayerNorm, Gelu)):
-        return (op.a,)
-    return ()
+    if isinstance(op, Rope):
+        return (op.a.name,)
+    return () if isinstance(op, (Input, Constant)) else (op.a,)
+
+
+def shape_of(op: Op, shapes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """(rows, cols) of the op's result, given the shapes of the tensors it reads."""
+    if isinstance(op, (Input, Move)):
+        return int(op.gather.shape[0]), int(op.gather.shape[1])
+    if isinstance(op, Constant):
+        return int(op.values.shape[0]), int(op.values.shape[1])
+    if isinstance(op, Gemm):
+        return op.rows, len(op.weight)
+    if isinstance(op, Rope):
+        return op.rows, len(op.partner)
+    if isinstance(op, Attention):
+        return op.rows, sum(len(head.v.columns) for head in op.heads)
+    return op.rows, shapes[op.a][1]
+
+
+def pruned(graph: Graph) -> Graph:
+    """`graph` without the ops its output does not depend on."""
+    wanted, kept = {graph.output}, list[Op]()
+    for op in reversed(graph.ops):
+        if op.out in wanted:
+            kept.append(op)
+            wanted.update(operands(op))
+    return Graph(graph.name, tuple(reversed(kept)), graph.output)
 
 
 def evaluate(graph: Graph, sample: Float) -> dict[str, Float]:
@@ -130,35 +218,56 @@ def evaluate(graph: Graph, sample: Float) -> dict[str, Float]:
 
 def _compute(op: Op, values: Mapping[str, Float], sample: Float) -> Float:
     if isinstance(op, Input):
-        return sample[op.gather]
+        return sample[op.gather] * op.factor
     if isinstance(op, Constant):
         return op.values
+    if isinstance(op, Attention):
+        return np.hstack([mix_head(head, values, op) for head in op.heads])
+    if isinstance(op, Rope):
+        x = values[op.a.name][: op.rows, op.a.columns]
+        turned: Float = x * op.cos + x[:, op.partner] * op.sin
+        return turned
+    if isinstance(op, Move):
+        moved: Float = values[op.a].ravel()[op.gather]
+        return moved
+    return _rowwise(op, values[op.a][: op.rows], values)
+
+
+def _rowwise(op: Gemm | LayerNorm | RmsNorm | Activation | Add | Mul, x: Float, values: Mapping[str, Float]) -> Float:
     if isinstance(op, Gemm):
-        return values[op.a][: op.rows] @ op.weight.T + op.bias
+        return x @ op.weight.T + op.bias
     if isinstance(op, LayerNorm):
-        x = values[op.a][: op.rows]
         centred = x - x.mean(axis=1, keepdims=True)
-        normed: Float = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + op.eps) * op.gamma + op.beta
+        centred = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + op.eps) * op.gamma + op.beta
+        return np.asarray(centred)
+    if isinstance(op, RmsNorm):
+        normed: Float = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + op.eps) * op.gamma
         return normed
-    if isinstance(op, Gelu):
-        x = values[op.a][: op.rows]
-        bent: Float = 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
-        return bent
-    if isinstance(op, Add):
-        return values[op.a][: op.rows] + values[op.b][: op.rows]
-    return np.hstack([mix_head(head, values, op) for head in op.heads])
+    if isinstance(op, Activation):
+        return FUNCTIONS[op.function](x)
+    other = values[op.b][: op.rows]
+    joined: Float = x + other if isinstance(op, Add) else x * other
+    return joined
 
 
 def head_scores(head: AttentionHead, values: Mapping[str, Float], op: Attention) -> Float:
-    """Scaled scores [rows, tokens] of a head."""
+    """Scaled scores [rows, tokens] of a head, before any mask."""
     q, k = (values[c.name][:, c.columns] for c in (head.q, head.k))
     scaled: Float = q[: op.rows] @ k.T * op.scale
     return scaled
 
 
+def visible(rows: int, tokens: int) -> NDArray[np.bool_]:
+    """The causal mask [rows, tokens]: the last row sees every token."""
+    mask: NDArray[np.bool_] = np.tri(rows, tokens, tokens - rows, dtype=bool)
+    return mask
+
+
 def mix_head(head: AttentionHead, values: Mapping[str, Float], op: Attention) -> Float:
     """A head's result [rows, head_dim]."""
     scores = head_scores(head, values, op)
+    if op.causal:
+        scores = np.where(visible(*scores.shape), scores, -np.inf)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     mixed: Float = weights / weights.sum(axis=1, keepdims=True) @ values[head.v.name][:, head.v.columns]
     return mixed

@@ -10,7 +10,7 @@ import pytest
 from hwlib.errors import InputError
 from mfm.compress.integer import IntegerGraph, QConst, QGemm, QInput, execute, execute_all
 from mfm.compress.quantize import needed_rows, quantize
-from mfm.models.graph import Add, Attention, AttentionHead, Columns, Float, Gelu, Gemm, Graph, Input, evaluate
+from mfm.models.graph import Activation, Add, Attention, AttentionHead, Columns, Float, Gemm, Graph, Input, evaluate
 from mfm.program.program import TensorSlot
 from tests.mfm.test_importer import tiny_graph
 
@@ -60,7 +60,7 @@ def test_only_rows_that_matter_are_computed() -> None:
     assert need[names.output] == 1
     last = [op for op in integer_graph().ops if isinstance(op, QGemm)][-1]
     assert last.rows == 1
-    hidden = next(op for op in names.ops if isinstance(op, Gelu))
+    hidden = next(op for op in names.ops if isinstance(op, Activation))
     assert need[hidden.out] == 1
     assert need[next(op for op in names.ops if isinstance(op, Input)).out] == 5
 
@@ -104,7 +104,7 @@ def test_constants_and_sums() -> None:
 def test_a_gelu_of_no_linear_layer_is_refused() -> None:
     x, _ = linear()
     with pytest.raises(InputError, match="g: GELU does not follow a linear layer"):
-        quantize(Graph("bad", (x, Gelu("g", "x", 3)), "g"), samples(2, 0, 12))
+        quantize(Graph("bad", (x, Activation("g", "x", 3, "gelu")), "g"), samples(2, 0, 12))
 
 
 def test_attention_of_no_linear_layer_is_refused() -> None:
