@@ -2,10 +2,10 @@
 // Throughput: one column a cycle, 70 idle cycles between pass 0 and pass 1. Latency: 6 cycles from a pass-1
 // column to its y beat. x and y are valid/ready streams; the whole block holds while a y beat is refused.
 //
-// Pass 0 gathers S and Q in one accumulator: x*(x - 2^27) = x^2 - 2^27*x; with rms just x*x, so that S is 0. Between the passes a program of 70
-// steps (norm_program) makes two numbers a row of them, so that a pass-1 column costs one multiplication:
-// (n*x - S)*r + half = x*(n*r) + C with C = half - S*r. The multiplier of that pass also makes x^2, V, n*r
-// and C; the square root and the reciprocal are bit-serial in each lane (norm_lane).
+// Pass 0 gathers S and Q in one accumulator: x*(x - 2^27) = x^2 - 2^27*x; with rms just x*x, which leaves S at 0.
+// Between the passes a program of 70 steps (norm_program) makes two numbers a row of them, so that a pass-1 column
+// costs one multiplication: (n*x - S)*r + half = x*(n*r) + C with C = half - S*r. The multiplier of that pass also
+// makes x^2, V, n*r and C; the square root and the reciprocal are bit-serial in each lane (norm_lane).
 module norm #(
     parameter T = 4
 ) (
