@@ -31,7 +31,7 @@ class TensorSlot:
 
     addr: byte address; rows, cols: valid elements; words: local words in a row-block;
     value = (q - zero) * scale. gather (inputs only): for each element of [rows, cols] the flat index into
-    the sample that goes there, or -1 for zero.
+    the sample that goes there, or -1 for zero. row: where in the first row-block row 0 lies.
     """
 
     name: str
@@ -42,10 +42,11 @@ class TensorSlot:
     scale: float
     zero: int = 0
     gather: tuple[int, ...] = ()
+    row: int = 0
 
     def nbytes(self, target: Mapping[str, int]) -> int:
         """Bytes the slot takes in memory, padding included."""
-        return -(-self.rows // target["T"]) * self.words * target["T"] * target["D"]
+        return -(-(self.row + self.rows) // target["T"]) * self.words * target["T"] * target["D"]
 
     def encode(self, sample: NDArray[np.float64], target: Mapping[str, int]) -> bytes:
         """Memory bytes of a float `sample`: gathered, quantized, tile-major."""
@@ -65,16 +66,53 @@ class TensorSlot:
     def pack(self, matrix: Int, target: Mapping[str, int]) -> bytes:
         """Memory bytes of an int8 `matrix` [rows, cols]."""
         width = self.words * target["D"]
-        return pack(np.pad(matrix, ((0, 0), (0, width - self.cols))), target["T"], target["D"])
+        return pack(np.pad(matrix, ((self.row, 0), (0, width - self.cols))), target["T"], target["D"])
 
     def decode(self, data: bytes, target: Mapping[str, int]) -> Int:
         """The int8 matrix [rows, cols] in memory bytes `data`."""
-        return unpack(data, self.rows, self.words * target["D"], target["T"], target["D"])[:, : self.cols]
+        rows = self.row + self.rows
+        return unpack(data, rows, self.words * target["D"], target["T"], target["D"])[self.row :, : self.cols]
 
     def dequantize(self, matrix: Int) -> NDArray[np.float64]:
         """Real values of an int8 `matrix`."""
         real: NDArray[np.float64] = np.multiply(matrix - self.zero, self.scale, dtype=np.float64)
         return real
+
+
+@dataclass(frozen=True)
+class CacheSlot:
+    """Where a cache of `capacity` rows of `cols` int8 columns lies: rows as tiles, or `turned` (rows along words)."""
+
+    name: str
+    addr: int
+    capacity: int
+    cols: int
+    turned: bool
+
+    def _shape(self, target: Mapping[str, int]) -> tuple[int, int]:
+        """Rows and columns as they lie in memory, padding included."""
+        align = max(target["T"], target["D"])
+        cols = -(-self.cols // align) * align
+        if self.turned:
+            return cols, -(-self.capacity // align) * align
+        return -(-self.capacity // target["T"]) * target["T"], cols
+
+    def nbytes(self, target: Mapping[str, int]) -> int:
+        """Bytes the cache takes in memory."""
+        rows, cols = self._shape(target)
+        return rows * cols
+
+    def pack(self, rows: Int, target: Mapping[str, int]) -> bytes:
+        """Memory bytes of a cache whose first rows are `rows` [any, cols], zero after them."""
+        full = np.zeros(self._shape(target), dtype=np.int64)
+        held = rows.T if self.turned else rows
+        full[: held.shape[0], : held.shape[1]] = held
+        return pack(full, target["T"], target["D"])
+
+    def decode(self, data: bytes, rows: int, target: Mapping[str, int]) -> Int:
+        """The first `rows` rows in memory bytes `data`."""
+        full = unpack(data, *self._shape(target), target["T"], target["D"])
+        return (full.T if self.turned else full)[:rows, : self.cols]
 
 
 @dataclass(frozen=True)
@@ -90,7 +128,8 @@ class Program:
     """A compiled model.
 
     target: the machine parameters it was compiled for; layers[i]: label of instruction i; segments: weights,
-    parameters and constants; memory_bytes: memory used from address 0, program included.
+    parameters and constants; memory_bytes: memory used from address 0, program included; caches: state that
+    the programs of a model share.
     """
 
     name: str
@@ -102,6 +141,7 @@ class Program:
     inputs: tuple[TensorSlot, ...]
     outputs: tuple[TensorSlot, ...]
     memory_bytes: int
+    caches: tuple[CacheSlot, ...] = ()
 
     @property
     def code(self) -> bytes:
@@ -143,6 +183,7 @@ class Program:
             "inputs": [asdict(slot) for slot in self.inputs],
             "outputs": [asdict(slot) for slot in self.outputs],
             "memory_bytes": self.memory_bytes,
+            "caches": [asdict(cache) for cache in self.caches],
         }
         text = json.dumps(header, sort_keys=True).encode()
         write_atomically(path, MAGIC + len(text).to_bytes(8, "little") + text + blob)
@@ -189,6 +230,7 @@ def _from_header(header: dict[str, object], blob: bytes) -> Program:
         inputs=tuple(_slot(item) for item in h["inputs"]),
         outputs=tuple(_slot(item) for item in h["outputs"]),
         memory_bytes=int(str(header["memory_bytes"])),
+        caches=tuple(CacheSlot(**item) for item in h["caches"]),
     )
 
 

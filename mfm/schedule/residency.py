@@ -223,21 +223,30 @@ class Residency:
         if panel.home is None:
             raise self._too_small(panel, self.places[panel.store])
         place = self.places[panel.store]
-        unit = table_bytes(self.manifest) // self.manifest.word_bytes if panel.store is Store.TABLES else 1
-        joined = panel.rows == 1 or panel.pitch == panel.row_words * self.manifest.word_bytes
-        rows, words = (1, panel.size * unit) if joined else (panel.rows, panel.row_words)
-        operands = {
-            "dram_addr": panel.home.addr + panel.offset,
-            "local_addr": place.start[panel] * unit,
-            "rows": rows,
-            "row_words": words,
-            "dram_stride": 0 if joined else panel.pitch,
-            "local_stride": 0 if joined else panel.row_words,
-            "space": int(panel.store),
-        }
+        operands = self._span_of(op, panel, place.start[panel])
         self.events.append(Event(op, operands, frozenset(), layer))
         place.touched[place.span(panel)] = self.clock
         self.in_memory[panel] = True
+
+    def _span_of(self, op: str, panel: Panel, start: int) -> dict[str, int]:
+        """Operands of a LOAD of `panel`, or of a STORE of what is changed in it, when it lies at `start`."""
+        assert panel.home is not None
+        size = self.manifest.word_bytes
+        unit = table_bytes(self.manifest) // size if panel.store is Store.TABLES else 1
+        part = panel.part if op == "STORE" else None
+        row, rows, word, words = part or (0, panel.rows, 0, panel.row_words)
+        local, pitch = panel.row_words, panel.pitch
+        if rows == 1 or (words == local and pitch == local * size):
+            rows, words, local, pitch = 1, rows * words * unit, 0, 0
+        return {
+            "dram_addr": panel.home.addr + panel.offset + row * panel.pitch + word * size,
+            "local_addr": (start + row * panel.row_words + word) * unit,
+            "rows": rows,
+            "row_words": words,
+            "dram_stride": pitch,
+            "local_stride": local,
+            "space": int(panel.store),
+        }
 
     def _compute(self, step: Step) -> Event:
         addresses = {

@@ -16,6 +16,7 @@ from mfm.program.program import TARGET_PARAMETERS, Program
 from mfm.run.cycles import run_cycles
 from mfm.schedule.lower import Choices, Lowering
 from mfm.schedule.order import program_order
+from mfm.schedule.panels import Memory
 from mfm.schedule.residency import residency
 
 EFFORT = 16_000
@@ -32,15 +33,20 @@ class Scheduled:
     tried: int
 
 
-def build(graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: int = 20) -> Program:
-    """The program of one set of choices. Raises InputError if it does not fit the machine."""
-    lowered = Lowering(graph, manifest, choices).run()
+def build(
+    graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: int = 20, memory: Memory | None = None
+) -> Program:
+    """The program of one set of choices, in `memory` (a fresh one) with what is there already.
+
+    Raises InputError if it does not fit the machine; `memory` is then of no further use.
+    """
+    lowered = Lowering(graph, manifest, choices, Memory() if memory is None else memory).run()
     events = program_order(residency(lowered.steps, manifest), manifest, latency)
     builder = ProgramBuilder(manifest)
     for event in events:
         builder.emit(event.op, event.operands, event.flags, event.layer)
     instructions = builder.finish()
-    code = lowered.memory.allocate(len(instructions) * INSTRUCTION_BYTES)
+    code = lowered.memory.reserve(len(instructions) * INSTRUCTION_BYTES)
     return Program(
         name=graph.name,
         target={name: manifest.parameters[name] for name in TARGET_PARAMETERS},
@@ -51,20 +57,29 @@ def build(graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: in
         inputs=lowered.inputs,
         outputs=lowered.outputs,
         memory_bytes=lowered.memory.size,
+        caches=lowered.caches,
     )
 
 
-def schedule(graph: IntegerGraph, manifest: Manifest, latency: int = 20, effort: int = EFFORT) -> Scheduled:
+def schedule(
+    graph: IntegerGraph,
+    manifest: Manifest,
+    latency: int = 20,
+    effort: int = EFFORT,
+    memory: Memory | None = None,
+) -> Scheduled:
     """The best program found by coordinate descent over the choices; with no effort, of the starting points only.
 
-    Deterministic. Raises InputError naming the parameter that is too small if nothing fits.
+    memory: of the model's programs so far, to which this one is added. Deterministic. Raises InputError naming the
+    parameter that is too small if nothing fits.
     """
-    search = _Search(graph, manifest, latency, effort)
+    search = _Search(graph, manifest, latency, effort, Memory() if memory is None else memory)
     return search.run()
 
 
 class _Search:
-    def __init__(self, graph: IntegerGraph, manifest: Manifest, latency: int, limit: int) -> None:
+    def __init__(self, graph: IntegerGraph, manifest: Manifest, latency: int, limit: int, memory: Memory) -> None:
+        self.memory, self.best_memory = memory, memory
         self.graph, self.manifest, self.latency, self.limit = graph, manifest, latency, limit
         self.seen: dict[Choices, int | None] = {}
         self.best: tuple[int, Choices, Program] | None = None
@@ -81,13 +96,15 @@ class _Search:
                 if self.effort < self.limit:
                     self._try(replace(self.best[1], **{name: value}))  # type: ignore[arg-type]
         cycles, choices, program = self.best
+        self.memory.adopt(self.best_memory)
         return Scheduled(program, choices, cycles, len(self.seen))
 
     def _try(self, choices: Choices) -> None:
         if choices in self.seen:
             return
+        memory = self.memory.copy()
         try:
-            program = build(self.graph, self.manifest, choices, self.latency)
+            program = build(self.graph, self.manifest, choices, self.latency, memory)
         except InputError as error:
             self.seen[choices], self.error = None, error
             return
@@ -95,7 +112,7 @@ class _Search:
         cycles = run_cycles(program, self.manifest, self.latency).cycles
         self.seen[choices] = cycles
         if self.best is None or cycles < self.best[0]:
-            self.best = (cycles, choices, program)
+            self.best, self.best_memory = (cycles, choices, program), memory
 
     def _starts(self) -> Iterable[Choices]:
         """From the roomy to the frugal: the last ones are for scratchpads where the others do not fit."""

@@ -1,0 +1,348 @@
+"""Lowers attention: queries by row groups, keys and transposed values as panels, caches where there are some."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib.errors import InputError
+from mfm.compress.integer import (
+    QAttention,
+    QCache,
+    QConst,
+    QGemm,
+    QHead,
+    QLayerNorm,
+    QOp,
+    QRmsNorm,
+    QRope,
+    operands,
+    visible_keys,
+)
+from mfm.program.effects import Store
+from mfm.program.program import CacheSlot
+from mfm.schedule.panels import Grid, Home, Panel, Ref, Step, gemm_operands
+
+if TYPE_CHECKING:
+    from mfm.schedule.lower import Lowering
+
+Post = QLayerNorm | QRmsNorm | QRope
+SHARE = 4
+"""Keys or values of more than this part of the scratchpad are taken in pieces."""
+UNIT_SHIFT = 14
+"""A copy multiplies by 2**UNIT_SHIFT and shifts it out again."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """How a tensor of a head comes to be: `posts` on the result of `base`, in order, and the cache it goes to."""
+
+    base: QGemm
+    posts: tuple[Post, ...]
+    cache: QCache | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Keys by row-blocks of tokens, or transposed values by row-blocks of columns: (first row-block, panel) pieces.
+
+    words: of a row-block in a panel.
+    """
+
+    pieces: tuple[tuple[int, Panel], ...]
+    words: int
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group whose probabilities are ready; keys: how many columns of them count."""
+
+    index: int
+    scores: Panel
+    scales: Panel
+    keys: int
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A head's row groups whose probabilities are ready, and its values."""
+
+    head: int
+    values: _Kept
+    groups: list[_Group]
+
+
+@cache
+def _identity(cols: int) -> NDArray[np.int64]:
+    return np.eye(cols, dtype=np.int64)
+
+
+class Attention:
+    """The attention ops of one lowering. held: tensors made here, when a head needs them."""
+
+    def __init__(self, low: Lowering) -> None:
+        self.low, self.graph = low, low.graph
+        self.reading: dict[str, set[str]] = defaultdict(set)
+        for op in self.graph.ops:
+            for name in operands(op):
+                self.reading[name].add(op.out)
+        self.reading[self.graph.output].add("")
+        self.held: set[str] = set()
+        self.made: dict[str, _Made] = {}
+        self.kept: dict[str, _Kept] = {}
+        self.caches: list[CacheSlot] = []
+        self.angles: dict[tuple[str, int, int], Panel] = {}
+        for attention in (op for op in self.graph.ops if isinstance(op, QAttention)):
+            for head in attention.heads:
+                self._trace(attention, head)
+
+    # How keys, queries and values come to be
+
+    def _trace(self, attention: QAttention, head: QHead) -> None:
+        for name in (head.k, head.v):
+            if name not in self.made:
+                self.made[name] = self._origin(name)
+        if self._private(head.q) and isinstance(self.graph.op(head.q), (QGemm, QLayerNorm, QRmsNorm, QRope)):
+            self.made.setdefault(head.q, self._origin(head.q, hold=False))
+            made = self.made[head.q]
+            if made.base.out in self.graph.made:
+                self.held |= {made.base.out, *(post.out for post in made.posts)}
+
+    def _private(self, name: str) -> bool:
+        return len(self.reading[name]) == 1 and "" not in self.reading[name]
+
+    def _origin(self, name: str, hold: bool = True) -> _Made:
+        op, cache, posts = self.graph.op(name), None, list[Post]()
+        if isinstance(op, QCache):
+            if not self._private(name):
+                raise InputError("a cache read by more than one attention", name, "give each its own")
+            cache, op = op, self.graph.op(op.new)
+        held = {name} if cache is not None else set()
+        while isinstance(op, (QLayerNorm, QRmsNorm, QRope)) and self._private(op.out):
+            posts.insert(0, op)
+            op = self.graph.op(op.a)
+        if isinstance(op, QGemm) and self._private(op.out):
+            base = op
+            held.add(op.out)
+        else:
+            base = self._copy(op)
+        if hold:
+            self.held |= held | {post.out for post in posts}
+        return _Made(base, tuple(posts), cache)
+
+    def _copy(self, op: QOp) -> QGemm:
+        """A product with the identity: the values of `op`, unchanged, to be laid out as the machine needs them."""
+        rows, cols = self.low.shapes[op.out]
+        one = np.ones(cols, dtype=np.int64)
+        unit = _identity(cols)
+        return QGemm(f"{op.out} copy", op.out, rows, unit, one << UNIT_SHIFT, 0 * one, UNIT_SHIFT * one, None, 4)
+
+    # Steps
+
+    def lower(self, op: QAttention) -> None:
+        """All heads: scores and softmax of one before the values of the one before it are mixed."""
+        low, count = self.low, len(op.heads)
+        logical = low.shapes[op.heads[0].v][1]
+        width = low.words(logical)
+        starts = tuple(h * width for h in range(count)) if low.choices.context_home else (0,)
+        out = low.fresh(op.out, starts, count * width)
+        low.columns[op.out] = np.concatenate([h * width * low.dot + np.arange(logical) for h in range(count)])
+        self._check_padding(op)
+        entries = low.manifest.parameters["ROW_SCALES"] // low.group
+        batch = max(1, min(out.groups, entries))
+        room = entries // batch
+        waiting: list[_Scored] = []
+        for h, head in enumerate(op.heads):
+            keys = self._keep(head.k, turned=False)
+            queries = self._queries(head.q)
+            values = self._keep(head.v, turned=True)
+            for first in range(0, out.groups, batch):
+                groups = range(first, min(first + batch, out.groups))
+                waiting.append(_Scored(h, values, [self._scores(op, head, queries, keys, i) for i in groups]))
+                if len(waiting) > max(0, min(low.choices.ahead, room - 1)):
+                    self._mix(op, out, width, waiting.pop(0))
+        for item in waiting:
+            self._mix(op, out, width, item)
+        if low.choices.context_home:
+            low.reread(op.out, out)
+
+    def _check_padding(self, op: QAttention) -> None:
+        """Padding between heads is skipped by zero weights, so only GEMMs may read the result where there is any."""
+        dense = (np.diff(self.low.columns[op.out]) == 1).all()
+        readers = [later for later in self.graph.ops if op.out in operands(later)]
+        if not dense and (op.out == self.graph.output or not all(isinstance(later, QGemm) for later in readers)):
+            raise InputError(
+                f"heads of {self.low.shapes[op.heads[0].v][1]} columns need padding to {self.low.align}, which only a "
+                "linear layer can skip",
+                op.out,
+                "add an output projection",
+            )
+
+    def _queries(self, name: str) -> Grid:
+        if name in self.held and name not in self.low.grids:
+            self._rows(self.made[name])
+        return self.low.grids[name]
+
+    def _rows(self, made: _Made) -> None:
+        """The tensor as row groups."""
+        for op in (made.base, *made.posts):
+            self.low.rowwise(op, range(self.low.groups(op.rows)))
+
+    def _keep(self, name: str, turned: bool) -> _Kept:
+        """Keys or, turned, values: made on first use."""
+        if name not in self.kept:
+            made = self.made[name]
+            self.kept[name] = kept = self._panels(name, made.cache, turned)
+            late = made.posts if not turned and not self.low.past else ()
+            base = made.base
+            if made.posts and not late:
+                self._rows(made)
+                base = self._copy(made.posts[-1])
+            self._fill(base, kept, turned)
+            for post in late:
+                for first, panel in kept.pieces:
+                    self._post(post, first, panel)
+        return self.kept[name]
+
+    def _panels(self, name: str, cache: QCache | None, turned: bool) -> _Kept:
+        """The pieces: from a cache all that it holds by then, with the part that this program changes."""
+        low = self.low
+        rows, cols = low.shapes[name]
+        blocks, width = low.blocks(rows), low.words(cols)
+        down, words = (width * low.dot // low.tile, low.words(rows)) if turned else (blocks, width)
+        unit = low.step_tiles if turned else low.group
+        most = max(unit, low.manifest.parameters["WORDS"] // SHARE // words // unit * unit)
+        even = -(-down // (-(-down // most) * unit)) * unit
+        size, pitch = low.manifest.word_bytes, words
+        home = Home(low.memory, down * words * size)
+        if cache is not None:
+            pitch = low.words(cache.capacity) if turned else width
+            total = (down if turned else low.blocks(cache.capacity)) * pitch * size
+            layout = ("values" if turned else "keys", cache.capacity, cols)
+            home = Home(low.memory, total, low.memory.slot(cache.slot, layout, total))
+            self.caches.append(CacheSlot(cache.slot, home.addr, cache.capacity, cols, turned))
+        pieces = []
+        for first in range(0, down, even):
+            count = min(even, down - first)
+            label = f"{name}[{first}:{first + count}]"
+            panel = Panel(label, Store.SCRATCHPAD, count, words, home, first * pitch * size, pitch * size)
+            if cache is not None:
+                self._cached(panel, first, turned)
+            pieces.append((first, panel))
+        return _Kept(tuple(pieces), words)
+
+    def _cached(self, panel: Panel, first: int, turned: bool) -> None:
+        """What of a cache's panel is there before, and what is to be stored."""
+        low = self.low
+        block = low.past // low.tile - first
+        panel.filled = low.past > 0
+        panel.through = turned or not low.past or 0 <= block < panel.rows
+        if low.past and panel.through:
+            each = low.align // low.dot
+            panel.part = (
+                (0, panel.rows, low.past // low.align * each, each) if turned else (block, 1, 0, panel.row_words)
+            )
+
+    def _fill(self, op: QGemm, kept: _Kept, turned: bool) -> None:
+        """The GEMMs that write all rows, or the one new row, of keys or of transposed values."""
+        low = self.low
+        breaks = tuple(first * low.tile // low.dot for first, _ in kept.pieces) if turned else (0,)
+        for part in low.weights(op, breaks):
+            across = part.first * low.tile // low.dot
+            for i in range(low.groups(op.rows)):
+                block = low.past // low.tile if low.past else i * low.group
+                first, panel = max(p for p in kept.pieces if p[0] <= (part.first if turned else block))
+                if turned:
+                    word = low.past // low.align * low.align // low.dot if low.past else block * low.tile // low.dot
+                    offset = (part.first - first) * kept.words + word
+                else:
+                    offset = (block - first) * kept.words + across
+                flags = frozenset({"TRANSPOSE"} if turned else ()) | frozenset({"ROW"} if low.past else ())
+                row = low.past % (low.align if turned else low.tile) if low.past else 0
+                target = Ref(panel, offset, reads=False, writes=True)
+                low.multiply(op, i, part, target, kept.words, flags, row)
+
+    def _post(self, op: Post, first: int, panel: Panel) -> None:
+        """A row-wise op in place on row-blocks from `first` on."""
+        if not isinstance(op, QRope):
+            self.low.norm(op, panel, panel)
+            return
+        self.low.pair(op, (panel, self._turns(op.angles, first, panel)), panel, self.low.shapes[op.out][1])
+
+    def _turns(self, name: str, first: int, panel: Panel) -> Panel:
+        """The angles of the rows of `panel`."""
+        key = (name, first, panel.rows)
+        if key not in self.angles:
+            grid, size = self.low.grids[name], self.low.manifest.word_bytes
+            assert isinstance(self.graph.op(name), QConst)
+            self.angles[key] = Panel(
+                f"{name}[{first}:{first + panel.rows}]", Store.SCRATCHPAD, panel.rows, grid.words,
+                grid.panels[0][0].home, first * grid.words * size, grid.words * size, filled=True,
+            )  # fmt: skip
+        return self.angles[key]
+
+    def _scores(self, op: QAttention, head: QHead, queries: Grid, keys: _Kept, i: int) -> _Group:
+        """Q.K^T and its softmax, in place, for row group `i`."""
+        low = self.low
+        seen = visible_keys(op, low.shapes[head.k][0])
+        first = i * low.group * low.tile
+        mine = seen[first : first + low.group * low.tile]
+        cols, m = int(mine.max()), low.group_blocks(op.rows, i)
+        tiles = low.blocks(cols)
+        words = -(-tiles * low.tile // low.dot)
+        home = Home(low.memory, m * words * low.manifest.word_bytes)
+        label = f"{op.out} scores[{i}]"
+        panel = Panel(label, Store.SCRATCHPAD, m, words, home, pitch=words * low.manifest.word_bytes)
+        self._products(op, queries.panels[i][0], keys, panel, tiles)
+        scales = Panel(f"{op.out} row scales[{i}]", Store.ROW_SCALES, 1, m)
+        refs = {
+            "a_addr": Ref(panel),
+            "o_addr": Ref(panel, writes=True),
+            "r_addr": Ref(scales, reads=False, writes=True),
+        }
+        masked = int(mine.min()) < cols
+        fixed = {"row_blocks": m, "cols": cols, "frac": op.frac, "b_addr": 0, "p_addr": 0}
+        fixed |= {"span": op.past + 1 + first if masked else 0} | {f"{name}_stride": words for name in "abo"}
+        self.low.steps.append(Step("SOFTMAX", op.out, fixed, refs, frozenset({"CAUSAL"} if masked else ())))
+        return _Group(i, panel, scales, cols)
+
+    def _products(self, op: QAttention, queries: Panel, keys: _Kept, out: Panel, tiles: int) -> None:
+        """The GEMMs of one group's scores: as many key tiles at once as the parameter memory has entries for."""
+        low = self.low
+        most = low.manifest.parameters["MATRIX_PARAMS"] // (2 * low.tile)
+        count = min(tiles, max(low.step_tiles, most // low.step_tiles * low.step_tiles))
+        label = f"{op.out} score parameters"
+        params = low.constants.params(Store.MATRIX_PARAMS, [op.score] * (count * low.tile), label)
+        for start, panel in keys.pieces:
+            for first in range(start, min(start + panel.rows, tiles), count):
+                refs = {
+                    "a_addr": Ref(queries),
+                    "b_addr": Ref(panel, (first - start) * keys.words),
+                    "o_addr": Ref(out, first * low.tile // low.dot, reads=False, writes=True),
+                    "p_addr": low.constants.entry(params),
+                }
+                n = min(count, tiles - first, start + panel.rows - first)
+                fixed = gemm_operands((out.rows, n, keys.words), (queries.row_words, keys.words, out.row_words))
+                low.steps.append(Step("GEMM", op.out, fixed, refs))
+
+    def _mix(self, op: QAttention, out: Grid, width: int, scored: _Scored) -> None:
+        """Probabilities times values, normalised by the row scales, into the head's columns."""
+        low = self.low
+        for group in scored.groups:
+            words = -(-group.keys // low.dot)
+            for first, values in scored.values.pieces:
+                target, offset = out.at(group.index, scored.head * width + first * low.tile // low.dot)
+                refs = {
+                    "a_addr": Ref(group.scores),
+                    "b_addr": Ref(values),
+                    "o_addr": Ref(target, offset, reads=False, writes=True),
+                    "r_addr": Ref(group.scales),
+                }
+                strides = (group.scores.row_words, scored.values.words, target.row_words)
+                fixed = gemm_operands((group.scores.rows, values.rows, words), strides, op.gain)
+                low.steps.append(Step("GEMM", op.out, fixed, refs, frozenset({"ROWSCALE"})))

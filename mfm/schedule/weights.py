@@ -1,0 +1,159 @@
+"""Panels of weights, parameters and tables: what a program only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib.design import Manifest
+from hwlib.numerics import RequantParams, encode_param, pack, pack_int4
+from hwlib.numerics.requantize import BIAS_BITS
+from mfm.compress.integer import QGemm
+from mfm.program.effects import Store, entries_per_word
+from mfm.schedule.panels import Grid, Home, Memory, Panel, Ref
+from mfm.schedule.residency import table_bytes
+
+Int = NDArray[np.int64]
+INT4 = 4
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One panel of weights with its parameters: column tiles [first, first + tiles) and K words [low, low + words).
+
+    stride: words of a tile in the panel; int4 weights have two K words in one.
+    """
+
+    panel: Panel
+    params: Panel
+    first: int
+    tiles: int
+    low: int
+    words: int
+    stride: int
+
+
+class Constants:
+    """The constant panels of one program; equal contents are one panel."""
+
+    def __init__(self, manifest: Manifest, memory: Memory, weight_words: int) -> None:
+        self.manifest, self.memory, self.weight_words = manifest, memory, weight_words
+        self.tile, self.dot = manifest.tile, manifest.dot
+        self.step_tiles = max(1, self.dot // self.tile)
+        self.blobs: dict[tuple[Store, bytes], Panel] = {}
+        self.parts: dict[str, list[Weights]] = {}
+        self.panels: dict[tuple[int, int, int, int, int], Panel] = {}
+
+    def blob(self, store: Store, data: bytes, label: str) -> Panel:
+        """A filled panel of a parameter or table memory."""
+        unit = table_bytes(self.manifest) if store is Store.TABLES else self.manifest.word_bytes
+        padded = data + bytes(-len(data) % unit)
+        if (store, padded) not in self.blobs:
+            home = Home(self.memory, len(padded), self.memory.place(padded))
+            self.blobs[store, padded] = Panel(label, store, 1, len(padded) // unit, home, filled=True)
+        return self.blobs[store, padded]
+
+    def params(self, store: Store, params: Sequence[RequantParams], label: str) -> Panel:
+        """A panel of parameter entries."""
+        return self.blob(store, b"".join(encode_param(p).to_bytes(8, "little") for p in params), label)
+
+    def column_params(self, store: Store, op: object, count: int, label: str, first: int = 0) -> Panel:
+        """A panel of entries for columns [first, first + count) of `op`; those past its columns compute zero."""
+        return self.blob(store, _entries(op, first, count).tobytes(), label)
+
+    def table(self, op: QGemm) -> Panel | None:
+        """The activation table of `op`, if it has one."""
+        if op.table is None:
+            return None
+        return self.blob(Store.TABLES, op.table.astype(np.int8).tobytes(), f"{op.out} table")
+
+    def entry(self, panel: Panel) -> Ref:
+        """The parameter address of the panel's first entry."""
+        return Ref(panel, 0, entries_per_word(self.manifest))
+
+    def weights(
+        self, op: QGemm, source: Grid, columns: Int | None, breaks: tuple[int, ...], words: int
+    ) -> list[Weights]:
+        """The weight panels of `op`: as many column tiles as fit, never across a chunk of the output.
+
+        columns: where in `source` each of the op's inputs lies, None: one after the other; breaks: first words of the
+        output's chunks; words: of an output row-block.
+        """
+        if op.out not in self.parts:
+            self.parts[op.out] = self._weights(op, source, columns, breaks, words)
+        return self.parts[op.out]
+
+    def _weights(
+        self, op: QGemm, source: Grid, columns: Int | None, breaks: tuple[int, ...], words: int
+    ) -> list[Weights]:
+        tiles = words * self.dot // self.tile
+        share = 2 if op.bits == INT4 else 1
+        whole = -(-source.words // share)
+        home = self._home(op, tiles, source.words, columns)
+        single = len(source.starts) > 1
+        parts = []
+        for first, count in self._tile_runs(tiles, whole, breaks, single):
+            params = self.column_params(
+                Store.MATRIX_PARAMS, op, count * self.tile, f"{op.out} parameters", first * self.tile
+            )
+            for low, high in zip(source.starts, (*source.starts[1:], source.words), strict=True):
+                stride = -(-(high - low) // share)
+                panel = self._panel(op.out, home, (first, count, low // share, stride), whole)
+                parts.append(Weights(panel, params, first, count, low, high - low, stride))
+        return parts
+
+    def _home(self, op: QGemm, tiles: int, k_words: int, columns: Int | None) -> Home:
+        """The memory of all weights of `op`, tile-major."""
+
+        def make() -> bytes:
+            n, k = op.weight.shape
+            padded = np.zeros((tiles * self.tile, k_words * self.dot), dtype=np.int64)
+            padded[:n, np.arange(k) if columns is None else columns] = op.weight
+            return (pack_int4 if op.bits == INT4 else pack)(padded, self.tile, self.dot)
+
+        place = b"" if columns is None else columns.tobytes()
+        key = (id(op.weight), op.bits, tiles, k_words, self.tile, self.dot, place)
+        addr, data = self.memory.place_packed(key, op.weight, make)
+        return Home(self.memory, len(data), addr)
+
+    def _panel(self, name: str, home: Home, where: tuple[int, int, int, int], whole: int) -> Panel:
+        """Column tiles [first, first + count) and words [low, low + words) of the weights at `home`."""
+        first, count, low, words = where
+        key = (home.addr, *where)
+        if key not in self.panels:
+            size = self.manifest.word_bytes
+            label = f"{name} weights[{first}:{first + count},{low}:{low + words}]"
+            offset = (first * whole + low) * size
+            panel = Panel(label, Store.SCRATCHPAD, count, words, home, offset, whole * size, filled=True)
+            self.panels[key] = panel
+        return self.panels[key]
+
+    def _tile_runs(self, tiles: int, words: int, breaks: tuple[int, ...], single: bool) -> list[tuple[int, int]]:
+        fit = self.weight_words // words
+        most = self.manifest.parameters["MATRIX_PARAMS"] // (4 * self.tile)
+        step = 1 if single else max(self.step_tiles, min(fit, most) // self.step_tiles * self.step_tiles)
+        edges = [b * self.dot // self.tile for b in breaks] + [tiles]
+        runs = []
+        for low, high in pairwise(edges):
+            pieces = -(-(high - low) // step)
+            even = -(-(high - low) // (pieces * self.step_tiles)) * self.step_tiles if not single else 1
+            runs += [(first, min(even, high - first)) for first in range(low, high, even)]
+        return runs
+
+
+def _entries(op: object, first: int, count: int) -> NDArray[np.uint64]:
+    """Parameter entries of columns [first, first + count) of an op with mult, bias and shift by column."""
+    zero = encode_param(RequantParams(0, 0, 1))
+    mult, bias, shift = (
+        getattr(op, name)[first : first + count].astype(np.int64) for name in ("mult", "bias", "shift")
+    )
+    limits = ((mult, -(1 << 15), 1 << 15), (shift, 1, 48), (bias, -(1 << BIAS_BITS - 1), 1 << BIAS_BITS - 1))
+    if any(((values < low) | (values >= high)).any() for values, low, high in limits):
+        raise ValueError("a requantization parameter does not fit its field")
+    known = (mult & 0xFFFF).astype(np.uint64) | shift.astype(np.uint64) << np.uint64(16)
+    known |= (bias & (1 << BIAS_BITS) - 1).astype(np.uint64) << np.uint64(24)
+    return np.concatenate([known, np.full(count - len(known), zero, dtype=np.uint64)])
