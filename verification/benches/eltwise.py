@@ -1,79 +1,151 @@
-"""Bench of `eltwise`: random and extreme operands and parameters against `add_requantize`."""
+"""Bench of `eltwise`: sums (also of wide operands), products, rotations; narrow and wide results, against golden ones.
+
+Every beat has its own operation and parameters; operands and parameters are random, extreme, or at the edge of
+saturation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlib.numerics import RequantParams, add_requantize
+from hwlib.numerics import RequantParams, add_requantize, join_planes, mul_requantize, rope, split_planes
+from hwlib.numerics.eltwise import WIDE_MAX
 from hwlib.numerics.requantize import encode_param
 from verification.benches.row_blocks import STYLES, Style, column_words, late, random_param, slow_answer
-from verification.benches.scenario import Accept, Beat, Drive, Mismatch, Observed, Scenario, compare_stream, show
+from verification.benches.scenario import (
+    Accept,
+    Beat,
+    Drive,
+    Mismatch,
+    Observed,
+    Payload,
+    Scenario,
+    compare_stream,
+    show,
+)
 
 Int = NDArray[np.int64]
 
 LATENCY_LIMIT = 16
 EXTREMES = (-128, -127, -1, 0, 1, 126, 127)
-OPERAND_BITS = 8
+ADD, MULTIPLY, ROTATE = 0, 1, 2
+OPERAND_BITS = {ADD: 8, MULTIPLY: 15, ROTATE: 16}
+PLANE_BITS = 8
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What one beat, or a pair of rotate, is asked for."""
+
+    op: int
+    wide: bool
+    wide_out: bool
+
+    @property
+    def bits(self) -> int:
+        """Bits by which results must shrink: what `u` has more than the result's plane or planes leave room for."""
+        return OPERAND_BITS[self.op] + PLANE_BITS * (self.wide - self.wide_out)
+
+
+@dataclass
+class _Stimulus:
+    """Beats, their results, and for each beat the index of the last beat its result depends on."""
+
+    beats: list[Beat]
+    expected: list[Payload]
+    needs: list[int]
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Full rate, corner values, heavy back-pressure, bubbles, and a reset in mid-flight."""
-    count = max(24, -(-transactions // len(STYLES)))
+    """Full rate, corner values, heavy back-pressure, bubbles, and a reset between the beats of a pair."""
+    count = max(48, -(-transactions // len(STYLES)))
     return [_scenario(style, point["T"], count, seed * len(STYLES) + index) for index, style in enumerate(STYLES)]
 
 
 def _scenario(style: Style, lanes: int, count: int, seed: int) -> Scenario:
     rng = np.random.default_rng(seed)
-    beats, expected = [], []
-    for _ in range(count):
-        a, b = _operands(rng, style, lanes), _operands(rng, style, lanes)
-        first, second = _params(rng)
-        beats.append(Beat(_payload(a, b, first, second)))
-        expected.append({"data": column_words(add_requantize(a, b, first, second))[0]})
-    vectors = [show(beat.payload) for beat in beats]
+    work = _Stimulus([], [], [])
+    while len(work.beats) < count:
+        _append(rng, work, style, lanes)
+    vectors = [show(beat.payload) for beat in work.beats]
 
     def judge(seen: Observed) -> list[Mismatch]:
-        wrong = compare_stream("y", seen.transfers["y"], expected, vectors)
-        return wrong or (_slow(seen) if style.paced else [])
+        wrong = compare_stream("y", seen.transfers["y"], work.expected, vectors)
+        return wrong or (_slow(seen, work.needs) if style.paced else [])
 
     return Scenario(
         name=style.name,
-        agents=(Drive("x", beats, style.gap), Accept("y", style.stall)),
-        until={"y": count},
+        agents=(Drive("x", work.beats, style.gap), Accept("y", style.stall)),
+        until={"y": len(work.beats)},
         judge=judge,
-        transactions=count,
-        max_cycles=500 + 12 * count,
+        transactions=len(work.beats),
+        max_cycles=500 + 12 * len(work.beats),
         seed=seed,
-        reset_after=("x", count // 2) if style.reset else None,
+        reset_after=("x", _inside_pair(work.needs)) if style.reset else None,
     )
 
 
-def _operands(rng: np.random.Generator, style: Style, lanes: int) -> Int:
+def _append(rng: np.random.Generator, work: _Stimulus, style: Style, lanes: int) -> None:
+    """A beat, or a pair of rotate."""
+    op = int(rng.integers(3))
+    kind = _Kind(op, op == ADD and rng.random() < 0.5, op == ADD and rng.random() < 0.5)
+    columns = 2 if kind.op == ROTATE else 1
+    a, high, b = (_operands(rng, style, lanes, columns) for _ in range(3))
+    first, second = _params(rng, style, kind)
+    low_plane, high_plane = _result(kind, a, high, b, first, second)
+    last = len(work.beats) + columns - 1
+    for words in zip(*(column_words(x) for x in (a, high, b, low_plane, high_plane)), strict=True):
+        payload = dict(zip(("a", "high", "b"), words, strict=False))
+        payload |= {"op": kind.op, "wide": int(kind.wide), "wide_out": int(kind.wide_out)}
+        work.beats.append(Beat(payload | {"first": encode_param(first), "second": encode_param(second)}))
+        work.expected.append({"data": words[3], "high": words[4]})
+        work.needs.append(last)
+
+
+def _result(kind: _Kind, a: Int, high: Int, b: Int, first: RequantParams, second: RequantParams) -> tuple[Int, Int]:
+    """(low, high) planes of the golden result; high is 0 unless wide_out."""
+    if kind.op == ADD:
+        value = add_requantize(join_planes(a, high) if kind.wide else a, b, first, second, kind.wide_out)
+    else:
+        value = (mul_requantize if kind.op == MULTIPLY else rope)(a, b, first)
+    return split_planes(value) if kind.wide_out else (value, np.zeros_like(value))
+
+
+def _inside_pair(needs: list[int]) -> int:
+    """A number of accepted beats, about half, after which the odd beat of a pair is still to come."""
+    return next(index for index in range(len(needs) // 3, len(needs)) if needs[index] > index) + 1
+
+
+def _operands(rng: np.random.Generator, style: Style, lanes: int, columns: int) -> Int:
     if style.name == "corners":
-        return rng.choice(EXTREMES, (lanes, 1))
-    return rng.integers(-128, 128, (lanes, 1))
+        return rng.choice(EXTREMES, (lanes, columns))
+    return rng.integers(-128, 128, (lanes, columns))
 
 
-def _params(rng: np.random.Generator) -> tuple[RequantParams, RequantParams]:
+def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[RequantParams, RequantParams]:
     """The first operand's parameters, and the second's: a multiplier, and a bias and shift that must be ignored."""
-    first, second = random_param(rng, OPERAND_BITS), random_param(rng, OPERAND_BITS)
+    first, second = random_param(rng, kind.bits), random_param(rng, kind.bits)
+    if rng.random() < (0.5 if style.name == "corners" else 0.1):
+        first = _edge_param(rng, kind)
+        return first, RequantParams(int(rng.integers(-2, 3)), second.bias, second.shift)
     near = int(np.clip(first.mult + rng.integers(-200, 200), -(1 << 15), (1 << 15) - 1))
     return first, (RequantParams(near, second.bias, second.shift) if rng.random() < 0.5 else second)
 
 
-def _payload(a: Int, b: Int, first: RequantParams, second: RequantParams) -> dict[str, int]:
-    return {
-        "a": column_words(a)[0],
-        "b": column_words(b)[0],
-        "first": encode_param(first),
-        "second": encode_param(second),
-    }
+def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
+    """Parameters that leave u as it is, or bring it by their bias to the edge of saturation."""
+    shift = int(rng.integers(1, 14))
+    edge = int(rng.choice([0, WIDE_MAX if kind.wide_out else 128])) * int(rng.choice([-1, 1]))
+    bias = (edge << shift) + int(rng.integers(-3, 4)) * int(rng.choice([1, 1 << (shift - 1)]))
+    return RequantParams(int(rng.choice([-1, 0, 1])) << shift, bias, shift)
 
 
-def _slow(seen: Observed) -> list[Mismatch]:
-    """One beat a cycle, and each answered in time."""
+def _slow(seen: Observed, needs: list[int]) -> list[Mismatch]:
+    """One beat a cycle, and each answered in time, of a pair counted from its odd beat."""
     x, y = seen.transfers["x"], seen.transfers["y"]
-    return late("x", x, [1] * len(x), "one beat a cycle") or slow_answer("y", x, y, LATENCY_LIMIT)
+    causes = [x[index] for index in needs]
+    return late("x", x, [1] * len(x), "one beat a cycle") or slow_answer("y", causes, y, LATENCY_LIMIT)

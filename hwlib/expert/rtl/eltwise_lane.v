@@ -1,25 +1,108 @@
-// eltwise_lane: one lane of eltwise: the sum of two products, the bias, shift and saturation.
-// Latency 3 cycles; every register advances with `step`. `bias` belongs to the beat one stage in, `shift`
-// (already less one) to the beat two stages in.
+// eltwise_lane: one lane of eltwise: operands, u, products, sum, and the rounding of eltwise_round.
+// Latency 5 cycles; the operands' registers advance with `load`, all others with `step`. add, wide, even and odd
+// describe the held beat, mult, mult_b and the other parts of the bias the beat one stage further, bias_low two, shift
+// three, wide_out that at the end. An odd beat finds its even one in the operands before; an even one its odd one at the port.
+// Rows of products keep their sign bit complemented instead of extended (Baugh-Wooley); constants, the lanes' common
+// ones in the bias, make up for it: those of both products by mult, of 8 unsigned and 9 signed bits, and that by mult_b.
 module eltwise_lane (
     input  wire        clk,
+    input  wire        load,
     input  wire        step,
-    input  wire [7:0]  a,
-    input  wire [7:0]  b,
-    input  wire [15:0] mult_a,
+    input  wire [7:0]  x_a,
+    input  wire [7:0]  x_high,
+    input  wire [7:0]  x_b,
+    input  wire        add,
+    input  wire        wide,
+    input  wire        even,
+    input  wire        odd,
+    input  wire [15:0] mult,
     input  wire [15:0] mult_b,
-    input  wire [39:0] bias,
+    input  wire [23:0] bias_middle,
+    input  wire [8:0]  bias_plus0,
+    input  wire [8:0]  bias_plus1,
+    input  wire [8:0]  bias_plus2,
+    input  wire [7:0]  bias_low,
     input  wire [5:0]  shift,
-    output wire [7:0]  y
+    input  wire        wide_out,
+    output wire [7:0]  data,
+    output wire [7:0]  high
 );
-    reg signed [24:0] products;
-    reg        [40:0] sum;
+    localparam [7:0]  SIGN8 = 8'h80;
+    localparam [15:0] SIGN16 = 16'h8000;
+    localparam [24:0] LOW = 25'h1000000; // added, then taken off: a chain of sums that starts with 0 is no tree to Yosys
+    localparam [16:0] TURN = 17'h10180; // of two products of 8 by 8 bits and a signed byte: 2^9 - 2^16 - 2^7
+
+    reg [7:0] a, plane, b;   // the held beat
+    reg [7:0] before_a, before_b;
+
+    always @(posedge clk)
+        if (load) begin
+            a        <= x_a;
+            plane    <= x_high;
+            b        <= x_b;
+            before_a <= a;
+            before_b <= b;
+        end
+
+    // u = 256*coarse + fine. For rotate's even beat the second product is the odd beat's, subtracted (-p*q is
+    // p*(-1-q) + p); for its odd beat it is the even beat's a and the odd one's b. For multiply it is 0.
+    wire [7:0]  factor = odd ? before_b : b;
+    wire [7:0]  other = ({8{even}} & x_a) | ({8{odd}} & before_a);
+    wire [7:0]  other_factor = odd ? b : ~x_b;
+    wire [7:0]  extra = other & {8{even}};
+    wire [8:0]  upper = ({9{wide}} & {plane[7], plane}) + {9{a[7]}};
+    reg  [8:0]  coarse;
+    reg  [7:0]  fine, addend;
+
+    // Sums of rows.
+    integer i;
+    reg [16:0] turned;
+    reg [24:0] low;
+    reg [25:0] middle;
+
+    always @* begin
+        turned = TURN + {9'b0, ~extra[7], extra[6:0]} + {2'b0, ({8{a[7]}} & factor) ^ ~SIGN8, 7'b0} +
+                 {2'b0, ({8{other[7]}} & other_factor) ^ ~SIGN8, 7'b0};
+        low    = LOW + {2'b0, ({16{addend[7]}} & mult_b) ^ ~SIGN16, 7'b0} +
+                 {2'b0, ({16{fine[7]}} & mult) ^ SIGN16, 7'b0};
+        middle = {2'b0, bias_middle} + {2'b0, ({16{coarse[8]}} & mult) ^ ~SIGN16, 8'b0} +
+                 {3'b0, ({16{coarse[7]}} & mult) ^ SIGN16, 7'b0};
+        for (i = 0; i < 7; i = i + 1) begin
+            turned = turned + ({9'b0, ({8{a[i]}} & factor) ^ SIGN8} << i);
+            turned = turned + ({9'b0, ({8{other[i]}} & other_factor) ^ SIGN8} << i);
+            low    = low + ({9'b0, ({16{fine[i]}} & mult) ^ SIGN16} << i);
+            low    = low + ({9'b0, ({16{addend[i]}} & mult_b) ^ SIGN16} << i);
+            middle = middle + ({10'b0, ({16{coarse[i]}} & mult) ^ SIGN16} << i);
+        end
+    end
 
     always @(posedge clk)
         if (step) begin
-            products <= $signed(a) * $signed(mult_a) + $signed(b) * $signed(mult_b);
-            sum      <= {{16{products[24]}}, products} + {bias[39], bias};
+            coarse <= add ? upper : turned[16:8];
+            fine   <= add ? a : turned[7:0];
+            addend <= b & {8{add}};
         end
 
-    eltwise_round u_round (.clk(clk), .step(step), .sum(sum), .shift(shift), .y(y));
+    // The sum of middle rows carries 0, 1 or 2 into the bias' upper part.
+    reg  [24:0] low_part;
+    reg  [32:0] high_part;
+    reg  [40:0] sum;
+    wire [25:0] added = {1'b0, high_part[16:0], bias_low} + {1'b0, low_part ^ LOW};
+
+    always @(posedge clk)
+        if (step) begin
+            low_part  <= low;
+            high_part <= {middle[25] ? bias_plus2 : middle[24] ? bias_plus1 : bias_plus0, middle[23:0]};
+            sum       <= {added[25] ? high_part[32:17] + 16'd1 : high_part[32:17], added[24:0]};
+        end
+
+    eltwise_round u_round (
+        .clk(clk),
+        .step(step),
+        .sum(sum),
+        .shift(shift),
+        .wide(wide_out),
+        .data(data),
+        .high(high)
+    );
 endmodule
