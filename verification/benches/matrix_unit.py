@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlib import isa
-from hwlib.numerics import RequantParams, accumulate, apply_table, encode_param, requantize
+from hwlib.numerics import RequantParams, accumulate, apply_table, encode_param, requantize, unpack_int4
 from verification.benches.scenario import Beat, Drive, Memory, Mismatch, Observed, Scenario
 
 Int = NDArray[np.int64]
@@ -21,7 +21,10 @@ OPERAND_WORDS = 256
 TABLE_ENTRIES = 256
 IDLE_CYCLES = 8
 """Between back-to-back instructions, by the contract."""
-FLAGS = ("ACT", "TRANSPOSE", "ROWSCALE")
+PLAIN = ("TRANSPOSE", "ROWSCALE", "W4", "ROW")
+FLAGS = ("ACT", *PLAIN)
+CORNERS = (-128, -121, -1, 0, 1, 120, 127)
+"""Bytes whose nibbles are the extremes of int4 too."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class _Style:
     k_low: int = 1
     k_high: int = 6
     flags: tuple[str, ...] = FLAGS
+    always: frozenset[str] = frozenset()
     held: float = 0.2
     corners: bool = False
     gap: float = 0.2
@@ -54,22 +58,24 @@ class _Contents:
 
 @dataclass
 class _Golden:
-    """The bytes that must be written, by (word, byte), and for each instruction the words it writes."""
+    """The bytes that must be written, by (word, byte); the words each instruction writes; beats; words of B read."""
 
     written: dict[tuple[int, int], int] = field(default_factory=dict)
     words: list[set[int]] = field(default_factory=list)
     beats: int = 0
+    b_words: int = 0
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Full rate, small instructions back to back, everything mixed, corner values, slow surroundings, and a reset."""
+    """Full rate (also of int4 alone), small instructions back to back, all mixed, corners, slow surroundings, reset."""
     tile = point["T"]
     plain = max(tile, 2)
     styles = (
-        _Style("full-rate", k_low=plain, k_high=plain + 3, flags=("TRANSPOSE", "ROWSCALE"), held=0, gap=0, stall=0,
-               latency=(4, 4)),
-        _Style("back-to-back", tiles=1, k_low=plain, k_high=plain + 1, flags=("TRANSPOSE", "ROWSCALE"), held=0.2, gap=0,
-               stall=0, latency=(1, 1)),
+        _Style("full-rate", k_low=plain, k_high=plain + 3, flags=PLAIN, held=0, gap=0, stall=0, latency=(4, 4)),
+        _Style("int4-rate", k_low=plain + 7, k_high=plain + 12, flags=PLAIN, always=frozenset({"W4"}), held=0, gap=0,
+               stall=0, latency=(4, 4)),
+        _Style("back-to-back", tiles=1, k_low=plain, k_high=plain + 1, flags=PLAIN, held=0.2, gap=0, stall=0,
+               latency=(1, 1)),
         _Style("mixed"),
         _Style("corners", corners=True, k_high=3),
         _Style("slow", gap=0.5, stall=0.6, latency=(1, 12)),
@@ -119,7 +125,7 @@ def _scenario(style: _Style, point: Mapping[str, int], share: int, seed: int) ->
 def _contents(rng: np.random.Generator, style: _Style, point: Mapping[str, int]) -> _Contents:
     tile, dot = point["T"], point["D"]
     shape = (OPERAND_WORDS, tile, dot)
-    operands = rng.choice(np.array([-128, -1, 0, 1, 127]), shape) if style.corners else rng.integers(-128, 128, shape)
+    operands = rng.choice(np.array(CORNERS), shape) if style.corners else rng.integers(-128, 128, shape)
     scales = (point["ROW_SCALES"], tile)
     return _Contents(
         operands,
@@ -158,24 +164,34 @@ def _program(rng: random.Random, style: _Style, point: Mapping[str, int], share:
 
 def _held(rng: random.Random, style: _Style, point: Mapping[str, int]) -> list[isa.Instruction]:
     """One to three instructions that leave their sums in the array, the first of them from zero."""
-    kept = [frozenset({"HOLD"}), frozenset({"HOLD", "KEEP"}), frozenset({"HOLD", "KEEP"})]
-    return [
-        isa.Instruction("GEMM", _operands(rng, style, point, 0, 1, 1), flags) for flags in kept[: rng.randint(1, 3)]
-    ]
+    burst = []
+    for index in range(rng.randint(1, 3)):
+        flags = _flags(rng, style) | {"HOLD"} | ({"KEEP"} if index else set())
+        burst.append(isa.Instruction("GEMM", _operands(rng, style, point, flags, 0, 1, 1), flags))
+    return burst
 
 
 def _gemm(rng: random.Random, style: _Style, point: Mapping[str, int], free: int, kept: bool) -> isa.Instruction:
-    m, n = (1, 1) if kept else (rng.randint(1, style.tiles), rng.randint(1, style.tiles))
-    flags = {name for name in style.flags if rng.random() < 0.4} | ({"KEEP"} if kept else set())
-    operands = _operands(rng, style, point, free, m, n)
+    flags = _flags(rng, style) | ({"KEEP"} if kept else set())
+    m = 1 if kept or "ROW" in flags else rng.randint(1, style.tiles)
+    n = 1 if kept else rng.randint(1, style.tiles)
+    operands = _operands(rng, style, point, flags, free, m, n)
     columns, blocks = (m, n) if "TRANSPOSE" in flags else (n, m)
     width = _width(columns, point)
     operands["o_stride"] = 0 if blocks == 1 else width + rng.choice((0, 0, 1, 3))
-    return isa.Instruction("GEMM", operands, frozenset(flags))
+    return isa.Instruction("GEMM", operands, flags)
+
+
+def _flags(rng: random.Random, style: _Style) -> frozenset[str]:
+    """Some of the style's flags; of two that exclude each other, one."""
+    flags = {name for name in style.flags if rng.random() < 0.4} | style.always
+    if {"ROW", "ROWSCALE"} <= flags:
+        flags.remove(rng.choice(("ROW", "ROWSCALE")))
+    return frozenset(flags)
 
 
 def _operands(
-    rng: random.Random, style: _Style, point: Mapping[str, int], o_addr: int, m: int, n: int
+    rng: random.Random, style: _Style, point: Mapping[str, int], flags: frozenset[str], o_addr: int, m: int, n: int
 ) -> dict[str, int]:
     """Operand blocks anywhere among the operand words, any stride, also across the end of the 16-bit space."""
     k = rng.randint(style.k_low, style.k_high)
@@ -184,10 +200,12 @@ def _operands(
     a, b = (rng.randint(0, OPERAND_WORDS - 1 - highest) for _ in range(2))
     if rng.random() < 0.2:
         a, a_stride = a + (m - 1) * a_stride, (1 << 16) - a_stride if a_stride else 0
+    rows = max(point["T"], point["D"]) if "TRANSPOSE" in flags else point["T"]
+    r_addr = rng.randrange(rows) if "ROW" in flags else rng.randint(0, point["ROW_SCALES"] - m)
     return {
         "a_addr": a, "b_addr": b, "o_addr": o_addr, "m_tiles": m, "n_tiles": n, "k_words": k,
         "a_stride": a_stride, "b_stride": b_stride, "o_stride": 0,
-        "p_addr": rng.randint(0, point["PARAMS"] - n * point["T"]), "r_addr": rng.randint(0, point["ROW_SCALES"] - m),
+        "p_addr": rng.randint(0, point["PARAMS"] - n * point["T"]), "r_addr": r_addr,
         "act_table": rng.randrange(point["ACT_TABLES"]), "gain": rng.choice((0, rng.randint(0, 15))),
     }  # fmt: skip
 
@@ -237,12 +255,13 @@ def _run(program: Sequence[isa.Instruction], contents: _Contents, point: Mapping
     golden = _Golden()
     held = np.zeros((point["T"], point["T"]), dtype=np.int64)
     for instruction in program:
-        o = instruction.operands
+        o, narrow = instruction.operands, "W4" in instruction.flags
         golden.beats += o["m_tiles"] * o["n_tiles"] * o["k_words"]
+        golden.b_words += o["m_tiles"] * o["n_tiles"] * (-(-o["k_words"] // 2) if narrow else o["k_words"])
         golden.words.append(set() if "HOLD" in instruction.flags else _output_words(instruction, point))
         for j in range(o["n_tiles"]):
             for i in range(o["m_tiles"]):
-                fresh = accumulate(_block(contents, o, "a", i), _block(contents, o, "b", j))
+                fresh = accumulate(_block(contents, o, "a", i), _block(contents, o, "b", j, narrow))
                 held = fresh + (held if "KEEP" in instruction.flags else 0)
                 if "HOLD" not in instruction.flags:
                     values = _scale(held, instruction, contents, i, j)
@@ -250,11 +269,13 @@ def _run(program: Sequence[isa.Instruction], contents: _Contents, point: Mapping
     return golden
 
 
-def _block(contents: _Contents, operands: Mapping[str, int], name: str, index: int) -> Int:
-    """Row-block `index` of operand `name`, [T, k_words * D]."""
-    start = operands[f"{name}_addr"] + index * operands[f"{name}_stride"]
-    words = [(start + k) % (1 << 16) % WORDS for k in range(operands["k_words"])]
-    return np.concatenate([contents.operands[w] for w in words], axis=1)
+def _block(contents: _Contents, operands: Mapping[str, int], name: str, index: int, narrow: bool = False) -> Int:
+    """Row-block `index` of operand `name`, [T, k_words * D], of int4 words if `narrow`."""
+    start, count = operands[f"{name}_addr"] + index * operands[f"{name}_stride"], operands["k_words"]
+    words = contents.operands[[(start + k) % (1 << 16) % WORDS for k in range(-(-count // 2) if narrow else count)]]
+    if narrow:
+        words = unpack_int4(words).reshape(-1, *words.shape[1:])[:count]
+    return np.concatenate(list(words), axis=1)
 
 
 def _scale(acc: Int, instruction: isa.Instruction, contents: _Contents, i: int, j: int) -> Int:
@@ -274,20 +295,28 @@ def _store(
     golden: _Golden, values: Int, instruction: isa.Instruction, point: Mapping[str, int], i: int, j: int
 ) -> None:
     o, tile, dot = instruction.operands, point["T"], point["D"]
-    if "TRANSPOSE" in instruction.flags:
-        values, i, j = values.T, j, i
+    if "ROW" in instruction.flags:
+        i = o["r_addr"] // tile
     for (r, c), value in np.ndenumerate(values):
-        column = j * tile + c
-        word = o["o_addr"] + i * o["o_stride"] + column // dot
-        golden.written[word, r * dot + column % dot] = int(value) & 0xFF
+        row, column = i * tile + r, j * tile + c
+        if "ROW" in instruction.flags and row != o["r_addr"]:
+            continue
+        if "TRANSPOSE" in instruction.flags:
+            row, column = column, row
+        word = o["o_addr"] + row // tile * o["o_stride"] + column // dot
+        golden.written[word, row % tile * dot + column % dot] = int(value) & 0xFF
 
 
 def _output_words(instruction: isa.Instruction, point: Mapping[str, int]) -> set[int]:
+    """Words with a byte that the instruction writes."""
     o = instruction.operands
     columns, blocks = o["n_tiles"], o["m_tiles"]
     if "TRANSPOSE" in instruction.flags:
         columns, blocks = blocks, columns
-    return {o["o_addr"] + b * o["o_stride"] + w for b in range(blocks) for w in range(_width(columns, point))}
+    words = range(_width(columns, point))
+    if {"TRANSPOSE", "ROW"} <= instruction.flags:
+        words = range(o["r_addr"] // point["D"], o["r_addr"] // point["D"] + 1)
+    return {o["o_addr"] + b * o["o_stride"] + w for b in range(blocks) for w in words}
 
 
 # ---- judging
@@ -339,10 +368,16 @@ def _compare_done(seen: Observed, golden: _Golden, program: Sequence[isa.Instruc
 
 
 def _compare_perf(seen: Observed, golden: _Golden) -> list[Mismatch]:
+    """As many op beats as there are; no operand word asked for more often than tiles use it."""
     counted = seen.wires["perf"]["mac"]
-    if counted == golden.beats:
-        return []
-    return [Mismatch("perf", 0, -1, f"mac high in {golden.beats} cycles", str(counted), "whole run")]
+    if counted != golden.beats:
+        return [Mismatch("perf", 0, -1, f"mac high in {golden.beats} cycles", str(counted), "whole run")]
+    limits = {"a_req": golden.beats, "b_req": golden.b_words}
+    return [
+        Mismatch(name, limit, -1, f"{limit} requests at most", str(len(seen.transfers[name])), "whole run")
+        for name, limit in limits.items()
+        if len(seen.transfers[name]) > limit
+    ]
 
 
 def _compare_rate(

@@ -5,9 +5,10 @@
 //                                                              \\_________ tile descriptions ______/
 //
 // An instruction exists only in `fetch`; behind it every tile carries all that it needs, so that any number
-// of instructions can be on their way and nothing starts afresh between them.
-// Latency: cmd accepted in cycle 0, requests in cycle 2, the first op beat 2 cycles after the first pair of
-// responses. From the last op beat to done, if nothing is refused: T + 8 cycles (D < T: T/D - 1 more for the
+// of instructions can be on their way and nothing starts afresh between them. An int4 word of B is asked for with
+// the first of its two steps and made int8 in front of the array's operand register.
+// Latency: cmd accepted in cycle 0, requests in cycle 2, the first op beat 2 cycles after A's first
+// response and 3 after B's. From the last op beat to done, if nothing is refused: T + 8 cycles (D < T: T/D - 1 more for the
 // further writes; D > 8: 1 more), with ACT T*T/ACT_LANES + 9.
 // Throughput: an op beat every cycle, also from tile to tile and from instruction to instruction, while both
 // operands answer within 4 cycles, tiles have at least T beats (T*T/ACT_LANES with ACT) and o is not refused.
@@ -62,16 +63,20 @@ module matrix_unit #(
     localparam PARAM_W  = $clog2(PARAMS);
     localparam SCALE_W  = $clog2(ROW_SCALES);
     localparam OUT_W    = (D > T) ? 16 + $clog2(D / T) : 16;
-    localparam TILE_BITS = OUT_W + 3 + PARAM_W + SCALE_W + 8;
+    localparam ROW_W    = $clog2(T);
+    localparam WRITE_BITS = OUT_W + 2 + ROW_W + 2;
+    localparam TILE_BITS  = WRITE_BITS + PARAM_W + SCALE_W + 8;
     localparam FLIGHT_W = 6;                  // columns in the requantizer, any design's
     localparam COUNT_W  = 6;                  // instructions in progress: one a place of the queues at most
 
     // ---- fetch: steps, and a description of each tile
 
     wire        step_valid, step_clear, step_tile_end, step_hold, step_finish;
+    wire        step_b_new, step_b_narrow;
     wire [15:0] step_a, step_b;
     wire [OUT_W-1:0]   next_out;
-    wire               next_transpose, next_rowscale;
+    wire               next_transpose, next_rowscale, next_one_row;
+    wire [ROW_W-1:0]   next_row;
     wire [PARAM_W-1:0] next_param;
     wire [SCALE_W-1:0] next_scale;
     wire [3:0]         next_gain;
@@ -90,12 +95,16 @@ module matrix_unit #(
         .step_ready     (step_ready),
         .step_a         (step_a),
         .step_b         (step_b),
+        .step_b_new     (step_b_new),
+        .step_b_narrow  (step_b_narrow),
         .step_clear     (step_clear),
         .step_tile_end  (step_tile_end),
         .step_hold      (step_hold),
         .step_finish    (step_finish),
         .tile_out       (next_out),
         .tile_transpose (next_transpose),
+        .tile_one_row   (next_one_row),
+        .tile_row       (next_row),
         .tile_rowscale  (next_rowscale),
         .tile_param     (next_param),
         .tile_scale     (next_scale),
@@ -117,7 +126,7 @@ module matrix_unit #(
     matrix_unit_fifo #(.WIDTH(16), .DEPTH(REQUESTS)) b_requests (
         .clk       (clk),
         .rst_n     (rst_n),
-        .in_valid  (step),
+        .in_valid  (step && step_b_new),
         .in_ready  (b_room),
         .in_data   (step_b),
         .out_valid (b_req_valid),
@@ -128,7 +137,7 @@ module matrix_unit #(
     // ---- operands: a step is read when both words are there and the array has room
 
     wire a_there, b_there, step_owed;
-    wire next_clear, next_last, next_held;
+    wire next_clear, next_last, next_held, next_narrow;
     wire op_ready, op_fire, read;
     wire [8*T*D-1:0] op_a, op_b;
     reg  op_valid, op_first, op_last, op_held;
@@ -136,15 +145,15 @@ module matrix_unit #(
     assign read    = a_there && b_there && (!op_valid || op_ready);
     assign op_fire = op_valid && op_ready;
 
-    matrix_unit_fifo #(.WIDTH(3), .DEPTH(PREFETCH)) steps (
+    matrix_unit_fifo #(.WIDTH(4), .DEPTH(PREFETCH)) steps (
         .clk       (clk),
         .rst_n     (rst_n),
         .in_valid  (step),
         .in_ready  (steps_room),
-        .in_data   ({step_clear, step_tile_end && !step_hold, step_tile_end && step_hold}),
+        .in_data   ({step_clear, step_tile_end && !step_hold, step_tile_end && step_hold, step_b_narrow}),
         .out_valid (step_owed),
         .out_ready (read),
-        .out_data  ({next_clear, next_last, next_held})
+        .out_data  ({next_clear, next_last, next_held, next_narrow})
     );
 
     matrix_unit_operand #(.BITS(8*T*D), .WORDS(PREFETCH)) a_queue (
@@ -157,13 +166,15 @@ module matrix_unit #(
         .word      (op_a)
     );
 
-    matrix_unit_operand #(.BITS(8*T*D), .WORDS(PREFETCH)) b_queue (
+    matrix_unit_unpack #(.BITS(8*T*D), .WORDS(PREFETCH)) b_queue (
         .clk       (clk),
         .rst_n     (rst_n),
         .rsp_valid (b_rsp_valid),
         .rsp_data  (b_rsp_data),
         .there     (b_there),
-        .read      (read),
+        .take      (read),
+        .narrow    (next_narrow),
+        .tile_end  (next_last || next_held),
         .word      (op_b)
     );
 
@@ -197,13 +208,15 @@ module matrix_unit #(
 
     // ---- tiles: fetched (head), then drained and written (pending); a held one only to keep the order of done
 
-    wire head_valid, head_take, head_transpose, head_rowscale, head_finish, head_hold;
+    wire head_valid, head_take, head_transpose, head_rowscale, head_one_row, head_finish, head_hold;
+    wire [ROW_W-1:0]   head_row;
     wire [OUT_W-1:0]   head_out;
     wire [PARAM_W-1:0] head_param;
     wire [SCALE_W-1:0] head_scale;
     wire [3:0]         head_gain;
     wire [2:0]         head_act;
-    wire pending_room, pending_valid, pending_take, pending_transpose, pending_finish, pending_hold;
+    wire pending_room, pending_valid, pending_take, pending_transpose, pending_one_row, pending_finish, pending_hold;
+    wire [ROW_W-1:0]   pending_row;
     wire [OUT_W-1:0]   pending_out;
     wire drain_first, drain_take, held_take;
     reg  [2:0] held_tiles; // held tiles that the array has accepted and that are still in `fetched`
@@ -223,23 +236,23 @@ module matrix_unit #(
         .rst_n     (rst_n),
         .in_valid  (step && step_tile_end),
         .in_ready  (tiles_room),
-        .in_data   ({next_out, next_transpose, step_finish, step_hold, next_param, next_scale,
-                     next_rowscale, next_gain, next_act}),
+        .in_data   ({next_out, next_transpose, next_one_row, next_row, step_finish, step_hold, next_param,
+                     next_scale, next_rowscale, next_gain, next_act}),
         .out_valid (head_valid),
         .out_ready (head_take),
-        .out_data  ({head_out, head_transpose, head_finish, head_hold, head_param, head_scale,
-                     head_rowscale, head_gain, head_act})
+        .out_data  ({head_out, head_transpose, head_one_row, head_row, head_finish, head_hold, head_param,
+                     head_scale, head_rowscale, head_gain, head_act})
     );
 
-    matrix_unit_fifo #(.WIDTH(OUT_W + 3), .DEPTH(WRITES)) pending (
+    matrix_unit_fifo #(.WIDTH(WRITE_BITS), .DEPTH(WRITES)) pending (
         .clk       (clk),
         .rst_n     (rst_n),
         .in_valid  (drain_first || held_take),
         .in_ready  (pending_room),
-        .in_data   ({head_out, head_transpose, head_finish, head_hold}),
+        .in_data   ({head_out, head_transpose, head_one_row, head_row, head_finish, head_hold}),
         .out_valid (pending_valid),
         .out_ready (pending_take),
-        .out_data  ({pending_out, pending_transpose, pending_finish, pending_hold})
+        .out_data  ({pending_out, pending_transpose, pending_one_row, pending_row, pending_finish, pending_hold})
     );
 
     // ---- scale and activate. The activation's setting changes when the last column of the tile before
@@ -352,6 +365,8 @@ module matrix_unit #(
         .tile_ready     (pending_take),
         .tile_out       (pending_out),
         .tile_transpose (pending_transpose),
+        .tile_one_row   (pending_one_row),
+        .tile_row       (pending_row),
         .tile_finish    (pending_finish),
         .tile_hold      (pending_hold),
         .o_valid        (o_valid),

@@ -1,8 +1,9 @@
 // matrix_unit_fetch: turns a GEMM instruction into its steps, one pair of operand words each.
 // Latency: the first step is offered in the cycle after cmd is accepted. Throughput: one step a cycle; the
 // next instruction is accepted with the last step of the one before, so no cycle is lost between them.
-// Order: column tiles outermost, then row tiles, then K. With the last step of a tile come the tile's
-// output address (in units of 2^-OUT_FRAC words), parameter entry and row-scale entry.
+// Order: column tiles outermost, then row tiles, then K. An int4 word of B serves two steps of a tile, the first
+// with its low nibbles. With the last step of a tile come the tile's output address (in units of 2^-OUT_FRAC
+// words), the row of it that is written, parameter entry and row-scale entry.
 // All addresses are running sums: no multiplier.
 module matrix_unit_fetch #(
     parameter T = 4,
@@ -20,12 +21,16 @@ module matrix_unit_fetch #(
     input  wire               step_ready,
     output wire [15:0]        step_a,
     output wire [15:0]        step_b,
+    output wire               step_b_new,    // B's word is to be asked for
+    output wire               step_b_narrow, // its nibbles are the operand
     output wire               step_clear,    // first of a tile, and the accumulators start from zero
     output wire               step_tile_end,
     output wire               step_hold,     // no drain at the end of this tile
     output wire               step_finish,   // last of the instruction
     output wire [OUT_W-1:0]   tile_out,
     output wire               tile_transpose,
+    output wire               tile_one_row,  // write only row tile_row of the product
+    output wire [$clog2(T)-1:0] tile_row,
     output wire               tile_rowscale,
     output wire [PARAM_W-1:0] tile_param,
     output wire [SCALE_W-1:0] tile_scale,
@@ -36,6 +41,15 @@ module matrix_unit_fetch #(
     localparam COLUMN_GO  = (D >= T) ? 1 : T / D; // from one tile to the next along the output's columns
     localparam [OUT_W-1:0]   COLUMN_STEP = COLUMN_GO[OUT_W-1:0];
     localparam [PARAM_W-1:0] PARAM_STEP  = T[PARAM_W-1:0];
+    localparam ROW_W = $clog2(T);
+
+    localparam ACT       = 0; // bits of flags
+    localparam TRANSPOSE = 1;
+    localparam ROWSCALE  = 2;
+    localparam KEEP      = 3;
+    localparam HOLD      = 4;
+    localparam W4        = 5;
+    localparam ROW       = 6;
 
     wire [7:0]  flags;
     wire [15:0] a_addr, b_addr, o_addr, k_words, a_stride, b_stride, o_stride, p_addr;
@@ -52,8 +66,9 @@ module matrix_unit_fetch #(
     wire [15:0] unused_v_a_stride, unused_v_b_stride, unused_v_o_stride, unused_v_p_addr;
     wire [11:0] unused_v_row_blocks, unused_v_r_addr;
     wire [2:0]  unused_v_frac;
+    wire [15:0] unused_v_span;
     wire        unused_illegal;
-    wire        unused_bits = ^{flags[7:5], p_addr, r_addr};
+    wire        unused_bits = ^{flags[7], p_addr, r_addr};
 
     isa_decode decode (
         .instr          (cmd_instr),
@@ -94,13 +109,14 @@ module matrix_unit_fetch #(
         .v_p_addr       (unused_v_p_addr),
         .v_r_addr       (unused_v_r_addr),
         .v_frac         (unused_v_frac),
+        .v_span         (unused_v_span),
         .illegal        (unused_illegal)
     );
 
     reg        active;
     reg [15:0] k_words_q, k_left;
     reg [11:0] m_tiles_q, m_left, n_left;
-    reg        k_first, k_last, m_last;
+    reg        k_first, k_last, k_odd, m_last;
     reg [15:0] a_start, a_stride_q, a_block, a_word;
     reg [15:0] b_stride_q, b_block, b_word;
     reg [OUT_W-1:0]   out_block, out_tile;
@@ -109,7 +125,8 @@ module matrix_unit_fetch #(
     reg [SCALE_W-1:0] scale_start, scale;
     reg [3:0]  gain_q;
     reg [2:0]  act;
-    reg        transpose, rowscale, keep, hold;
+    reg        transpose, rowscale, keep, hold, narrow, one_row;
+    reg [ROW_W-1:0] row;
 
     wire load = cmd_valid && cmd_ready;
     wire step = step_valid && step_ready;
@@ -117,12 +134,16 @@ module matrix_unit_fetch #(
     assign step_valid     = active;
     assign step_a         = a_word;
     assign step_b         = b_word;
+    assign step_b_new     = !(narrow && k_odd);
+    assign step_b_narrow  = narrow;
     assign step_clear     = k_first && !keep;
     assign step_tile_end  = k_last;
     assign step_hold      = hold;
     assign step_finish    = k_last && m_last && n_left == 12'd1;
     assign tile_out       = out_tile;
     assign tile_transpose = transpose;
+    assign tile_one_row   = one_row;
+    assign tile_row       = row;
     assign tile_rowscale  = rowscale;
     assign tile_param     = param;
     assign tile_scale     = scale;
@@ -142,7 +163,7 @@ module matrix_unit_fetch #(
     generate
         if (OUT_FRAC > 0) begin : fraction
             assign stride_fixed = {out_stride, {OUT_FRAC{1'b0}}};
-            assign out_first    = {o_addr, {OUT_FRAC{1'b0}}};
+            assign out_first    = {o_addr, r_addr[ROW_W +: OUT_FRAC] & {OUT_FRAC{flags[ROW]}}};
         end else begin : whole
             assign stride_fixed = out_stride;
             assign out_first    = o_addr;
@@ -163,6 +184,7 @@ module matrix_unit_fetch #(
             k_words_q   <= k_words;
             k_left      <= k_words;
             k_first     <= 1'b1;
+            k_odd       <= 1'b0;
             k_last      <= k_words == 16'd1;
             m_tiles_q   <= m_tiles;
             m_left      <= m_tiles;
@@ -182,13 +204,17 @@ module matrix_unit_fetch #(
             scale_start <= r_addr[SCALE_W-1:0];
             scale       <= r_addr[SCALE_W-1:0];
             gain_q      <= gain;
-            act         <= {act_table & {2{flags[0]}}, flags[0]};
-            transpose   <= flags[1];
-            rowscale    <= flags[2];
-            keep        <= flags[3];
-            hold        <= flags[4];
+            act         <= {act_table & {2{flags[ACT]}}, flags[ACT]};
+            transpose   <= flags[TRANSPOSE];
+            rowscale    <= flags[ROWSCALE];
+            keep        <= flags[KEEP];
+            hold        <= flags[HOLD];
+            narrow      <= flags[W4];
+            one_row     <= flags[ROW];
+            row         <= r_addr[ROW_W-1:0];
         end else if (step) begin
             k_first <= k_last;
+            k_odd   <= !k_last && !k_odd;
             if (k_last) begin
                 k_left   <= k_words_q;
                 k_last   <= k_words_q == 16'd1;
@@ -209,7 +235,7 @@ module matrix_unit_fetch #(
                 k_left <= k_left - 1'b1;
                 k_last <= k_left == 16'd2;
                 a_word <= a_word + 1'b1;
-                b_word <= b_word + 1'b1;
+                b_word <= b_word + {15'b0, step_b_new};
             end
         end
     end

@@ -1,6 +1,7 @@
-// matrix_unit_tile: collects the T columns of a tile and writes it, transposed or not.
+// matrix_unit_tile: collects the T columns of a tile and writes it or one of its rows, transposed or not.
 // Latency: the first write is offered the cycle after the last column came. Throughput: one column a
-// cycle for any mix of tiles; a tile is one write when D >= T, else T/D writes of whole words.
+// cycle for any mix of tiles; a tile is one write when D >= T, else T/D writes of whole words
+// (of one row that is transposed, all but one without a byte enabled).
 // Handshake: columns are refused only while they would overwrite what o has not accepted yet
 // (x_ready depends on o_ready); done follows the last write of an instruction by one cycle.
 // One T x T buffer is enough: each tile is entered along the lines, rows or columns, by which the one
@@ -20,6 +21,8 @@ module matrix_unit_tile #(
     output wire             tile_ready,
     input  wire [OUT_W-1:0] tile_out,
     input  wire             tile_transpose,
+    input  wire             tile_one_row, // write only row tile_row of the product
+    input  wire [$clog2(T)-1:0] tile_row,
     input  wire             tile_finish, // last of its instruction
     input  wire             tile_hold,   // nothing to write
     output wire             o_valid,
@@ -39,12 +42,15 @@ module matrix_unit_tile #(
     localparam [COUNT_W-1:0] LAST_LINE  = LAST[COUNT_W-1:0];
     localparam [WRITE_W-1:0] LAST_WRITE = FINAL[WRITE_W-1:0];
     localparam [COUNT_W:0]   SPAN_LINES = SPAN[COUNT_W:0];
+    localparam [T-1:0]       FIRST_ROW  = 1;
 
     reg [COUNT_W-1:0] line;        // the one that the next x enters
     reg               writing;
     reg [WRITE_W-1:0] write;
     reg [COUNT_W:0]   line_limit;  // lines below are free while writing
     reg [OUT_W-1:0]   out;
+    reg [T-1:0]       rows_on;     // of the words
+    reg [T-1:0]       columns_on;  // of the tile, those of the next write lowest
     reg               finish;
     reg               by_rows;     // lines of the tile being written, and of the one that enters
 
@@ -87,10 +93,13 @@ module matrix_unit_tile #(
             finish     <= tile_finish;
             write      <= 0;
             line_limit <= 0;
+            rows_on    <= (tile_one_row && !tile_transpose) ? FIRST_ROW << tile_row : {T{1'b1}};
+            columns_on <= (tile_one_row && tile_transpose) ? FIRST_ROW << tile_row : {T{1'b1}};
         end else if (written) begin
             write      <= write + 1'b1;
             line_limit <= freed;
             out        <= out + 1'b1;
+            columns_on <= columns_on >> SPAN;
         end
     end
 
@@ -122,12 +131,13 @@ module matrix_unit_tile #(
     generate
         for (p = 0; p < T; p = p + 1) begin : out_row
             for (q = 0; q < D; q = q + 1) begin : out_column
+                wire enabled = rows_on[p] && columns_on[q%SPAN];
                 assign o_data[8*(D*p+q) +: 8] = word[8*(SPAN*p + q%SPAN) +: 8];
                 if (OUT_FRAC > 0) begin : part
                     localparam PART = q / T;
-                    assign o_strb[D*p+q] = out[OUT_FRAC-1:0] == PART[OUT_FRAC-1:0];
+                    assign o_strb[D*p+q] = enabled && out[OUT_FRAC-1:0] == PART[OUT_FRAC-1:0];
                 end else begin : all
-                    assign o_strb[D*p+q] = 1'b1;
+                    assign o_strb[D*p+q] = enabled;
                 end
             end
         end
