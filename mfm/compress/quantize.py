@@ -264,16 +264,11 @@ class _Quantizer:
         if not isinstance(source, Gemm) or self.readers[op.a] != 1:
             name = "GELU" if op.function.startswith("gelu") else op.function
             raise InputError(f"{name} does not follow a linear layer of its own", op.out, "put one before it")
-        bend = FUNCTIONS[op.function]
         before, shift = self._reach(op)
         after, zero = self._asymmetric(op.out)
-        byte = np.arange(-128, 128)
-        table = np.clip(np.floor(bend((byte - shift) * before) / after + 0.5) + zero, -128, 127).astype(np.int64)
+        table = _table(op.function, before, shift, after, zero)
         columns = np.arange(len(source.weight))
-        rows = self.rows[op.out]
-        self.ops.append(
-            self._gemm(op.out, source, columns, rows, before, np.concatenate((table[128:], table[:128])), shift)
-        )
+        self.ops.append(self._gemm(op.out, source, columns, self.rows[op.out], before, table, shift))
 
     def _reach(self, op: Activation) -> tuple[float, int]:
         """Scale and zero point of an activation's input: of a few ranges, that of least error behind the function."""
@@ -429,6 +424,14 @@ class _Quantizer:
                 return op.out
         self.ops.append(QConst(f"{name}.angles", angles))
         return f"{name}.angles"
+
+
+def _table(function: str, in_scale: float, in_zero: int, out_scale: float, out_zero: int) -> Int:
+    """The 256 entries, by the input's unsigned byte, of a function between two int8 scales."""
+    byte = np.roll(np.arange(-128, 128), 128)
+    y = FUNCTIONS[function]((byte - in_zero) * np.float64(in_scale))
+    table: Int = np.clip(np.floor(y / out_scale + 0.5).astype(np.int64) + out_zero, -128, 127)
+    return table
 
 
 def _pairs(rope: Rope, part: Columns) -> tuple[Int, Float, Float]:

@@ -173,7 +173,8 @@ def windows(text: Bytes, count: int, context: int) -> NDArray[np.int64]:
     if count < 1 or len(text) <= context:
         raise InputError(f"{count} windows of {len(text)} bytes", "windows", f"give at least 1, of {context + 1} bytes")
     starts = np.linspace(0, len(text) - context - 1, count).astype(np.int64)
-    return text[starts[:, None] + np.arange(context + 1)].astype(np.int64)
+    rows: NDArray[np.int64] = text[starts[:, None] + np.arange(context + 1)].astype(np.int64)
+    return rows
 
 
 def embedded(model: Any, rows: NDArray[np.int64]) -> list[Float]:
@@ -200,7 +201,7 @@ def integer_logits(graph: IntegerGraph, sample: Float) -> Float:
         op.out: TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather).quantize(sample)
         for op in graph.inputs
     }
-    logits: Float = execute(graph, inputs) * graph.output_scale
+    logits: Float = execute(graph, inputs) * np.float64(graph.output_scale)
     return logits
 
 

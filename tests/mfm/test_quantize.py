@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import pytest
 
 from hwlib.errors import InputError
-from mfm.compress.integer import IntegerGraph, QConst, QGemm, QInput, execute, execute_all
+from mfm.compress.decode import window
+from mfm.compress.integer import IntegerGraph, QAdd, QAttention, QConst, QGemm, QInput, execute, execute_all
 from mfm.compress.quantize import needed_rows, quantize
 from mfm.models.graph import Activation, Add, Attention, AttentionHead, Columns, Float, Gemm, Graph, Input, evaluate
+from mfm.models.huggingface import parts, tiny
 from mfm.program.program import TensorSlot
 from tests.mfm.test_importer import tiny_graph
 
@@ -124,3 +127,89 @@ def test_a_channel_without_weights_gives_its_bias() -> None:
     for sample in data:
         error = np.abs(run(found, sample)[:, 2:4] - y.bias[2:4])
         assert (error <= 0.51 * found.output_scale).all()
+
+
+# Decoders
+
+
+@lru_cache
+def decoder(family: str = "llama") -> tuple[Graph, tuple[Float, ...]]:
+    """A tiny decoder's float graph over 6 rows, and samples of it."""
+    (part,) = parts(tiny(family), 6)
+    rng = np.random.default_rng(5)
+    return part.graph(), tuple(rng.normal(0, 1, (6, 16)) for _ in range(24))
+
+
+def noise(graph: Graph, whole: IntegerGraph, data: Sequence[Float]) -> float:
+    """Error of the integer graph as a share of the output's spread."""
+    wanted = np.array([evaluate(graph, sample)[graph.output] for sample in data])
+    return float(np.std(np.array([run(whole, sample) for sample in data]) - wanted) / np.std(wanted))
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma"])
+def test_an_integer_decoder_follows_the_float_one(family: str) -> None:
+    graph, data = decoder(family)
+    assert noise(graph, quantize(graph, data, wide=True), data) < 0.1
+
+
+def test_the_residual_stream_is_wide() -> None:
+    graph, data = decoder()
+    whole = quantize(graph, data, wide=True)
+    sums = [op for op in whole.ops if isinstance(op, QAdd)]
+    assert [op.wide_out for op in sums] == [True, True, True, False]
+    assert [op.wide for op in sums] == [False, True, True, True]
+    largest = dict[str, int]()
+    for sample in data:
+        values = execute_all(whole, {op.out: quantized(op, sample) for op in whole.inputs})
+        for op in sums:
+            largest[op.out] = max(largest.get(op.out, 0), int(np.abs(values[op.out]).max()))
+    assert all(64 * 256 < largest[op.out] <= 32640 for op in sums if op.wide_out)
+
+
+def test_grouped_queries_share_keys_and_values() -> None:
+    graph, data = decoder()
+    whole = quantize(graph, data)
+    attention = next(op for op in whole.ops if isinstance(op, QAttention))
+    assert attention.causal
+    assert len({head.q for head in attention.heads}) == 4
+    assert len({head.k for head in attention.heads}) == len({head.v for head in attention.heads}) == 2
+
+
+def test_int4_weights_only_where_asked() -> None:
+    graph, data = decoder()
+    names = [op.out for op in graph.ops if isinstance(op, Gemm)]
+    whole = quantize(graph, data, bits={names[0]: 4, names[-1]: 4})
+    few = [op for op in whole.ops if isinstance(op, QGemm) and op.bits == 4]
+    assert {len(op.weight) for op in few} == {4, 32}
+    assert all(op.weight.min() >= -8 and op.weight.max() <= 7 for op in few)
+    assert noise(graph, whole, data) < 0.35
+    with pytest.raises(InputError, match="3-bit weights"):
+        quantize(graph, data, bits={names[0]: 3})
+
+
+def test_rows_computed_one_by_one_are_the_same() -> None:
+    graph, data = decoder("qwen2")
+    whole = quantize(graph, data, wide=True)
+    sample = {op.out: quantized(op, data[0]) for op in whole.inputs}
+    together = execute(whole, sample)
+    caches: dict[str, np.ndarray] = {}
+    for past, rows in ((0, 3), (3, 1), (4, 2)):
+        part = {name: value[past : past + rows] for name, value in sample.items()}
+        found = execute(window(whole, past, rows), part, caches)
+        assert (found == together[past : past + rows]).all()
+
+
+def test_windows_only_of_causal_graphs_and_rows_there_are() -> None:
+    graph, data = decoder()
+    with pytest.raises(InputError, match="rows 5 to 7"):
+        window(quantize(graph, data), 5, 2)
+    with pytest.raises(InputError, match="not causal has no decode steps"):
+        window(integer_graph(), 0, 2)
+
+
+def test_an_activations_table_ends_where_its_function_does() -> None:
+    x, y = linear(rows=16, n=8, bias=0.0)
+    wide = Gemm("y", "x", 16, y.weight * 40, y.bias)
+    graph = Graph("gate", (x, wide, Activation("g", "y", 16, "silu")), "g")
+    data = samples(20, 0, 64)
+    assert noise(graph, quantize(graph, data), data) < 0.02

@@ -1,0 +1,67 @@
+"""Prefill and decode steps of a decoder: windows of rows of its integer graph, with keys and values in caches.
+
+A graph of as many rows as the longest text is quantized once; its windows share weights, scales and caches, so a text
+gives the same bits whether its rows are computed together or one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwlib.errors import InputError
+from mfm.compress.integer import (
+    IntegerGraph,
+    QAdd,
+    QAttention,
+    QCache,
+    QConst,
+    QHead,
+    QInput,
+    QMul,
+    QOp,
+    QRope,
+    shape_of,
+)
+
+
+def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
+    """Rows past.. of a causal `graph`, `rows` of them; the rows before are in the caches.
+
+    Its inputs are those of the rows alone. Slots are named as the tensors of keys and values in `graph`.
+    Raises InputError for a graph that is not causal, or rows beyond its end.
+    """
+    capacity = max(op.rows for op in graph.inputs)
+    if past < 0 or rows < 1 or past + rows > capacity:
+        raise InputError(f"rows {past} to {past + rows}", graph.name, f"it has {capacity}")
+    sliced = {name for op in graph.ops for name in _beside(op)}
+    ops: list[QOp] = []
+    for op in graph.ops:
+        if isinstance(op, QAttention):
+            ops += _cached(graph, op, past, rows, ops, capacity)
+        elif isinstance(op, QConst):
+            ops.append(replace(op, values=op.values[past : past + rows]) if op.out in sliced else op)
+        elif isinstance(op, QInput):
+            ops.append(replace(op, rows=rows, gather=op.gather[: rows * op.cols]))
+        else:
+            ops.append(replace(op, rows=rows))  # type: ignore[arg-type,call-arg,unused-ignore]
+    return IntegerGraph(f"{graph.name}-{past}+{rows}", tuple(ops), graph.output, graph.output_scale)
+
+
+def _beside(op: QOp) -> tuple[str, ...]:
+    """The operands that are read row by row beside another."""
+    if isinstance(op, (QAdd, QMul)):
+        return op.a, op.b
+    return (op.angles,) if isinstance(op, QRope) else ()
+
+
+def _cached(
+    graph: IntegerGraph, op: QAttention, past: int, rows: int, before: list[QOp], capacity: int
+) -> tuple[QOp, ...]:
+    """The attention of a window, after the caches it reads."""
+    if not op.causal or shape_of(graph.op(op.heads[0].k), graph)[0] != capacity:
+        raise InputError("attention that is not causal has no decode steps", op.out, "use the whole graph")
+    known = {made.out for made in before if isinstance(made, QCache)}
+    names = dict.fromkeys(name for head in op.heads for name in (head.k, head.v))
+    caches = [QCache(f"{name}.cache", name, name, past, capacity) for name in names if f"{name}.cache" not in known]
+    heads = tuple(QHead(head.q, f"{head.k}.cache", f"{head.v}.cache") for head in op.heads)
+    return *caches, replace(op, heads=heads, rows=rows, past=past)
