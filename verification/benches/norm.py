@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,11 @@ Int = NDArray[np.int64]
 
 LATENCY_LIMIT = 24
 PASS_GAP_LIMIT = 96
+BLOCK_GAP_LIMIT = 24
 COLS_MAX = 4096
 RMS_SHARE = 0.5
+PACED_MORE = 350
+"""Columns besides, where the pace is judged: more than its long row-block has, so that others follow."""
 NORMALISED_BITS = 11
 """Magnitude bits of an ordinary normalised value: 10 of fraction, one for values up to 2."""
 
@@ -70,7 +72,7 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 
 def _kinds(rng: np.random.Generator, style: Style, rows: int, count: int) -> list[tuple[Int, bool]]:
     """Row-blocks of at least `count` columns, each a LayerNorm or an RMSNorm (rms); corner cases are both in turn."""
-    blocks = row_blocks(rng, style, rows, count)
+    blocks = row_blocks(rng, style, rows, count + PACED_MORE if style.paced else count)
     if style.name == "corners":
         return [(x, rms) for x in blocks for rms in (False, True)]
     return [(x, bool(rng.random() < RMS_SHARE)) for x in blocks]
@@ -113,9 +115,9 @@ def _scenario(style: Style, blocks: Sequence[_Block], seed: int) -> Scenario:
 
 
 def _slow(seen: Observed) -> list[Mismatch]:
-    """One column a cycle within a pass, a bounded pause before pass 1, and each pass-1 column answered in time."""
+    """One column a cycle within a pass, a bounded pause after each pass, and each pass-1 column answered in time."""
     taken, y = seen.transfers["x"], seen.transfers["y"]
-    turns = [s.payload["pass"] for s in taken]
-    limits = [1, *(PASS_GAP_LIMIT + 1 if b > a else 1 for a, b in pairwise(turns))]
+    pauses = [BLOCK_GAP_LIMIT if s.payload["pass"] else PASS_GAP_LIMIT for s in taken]
+    limits = [1] + [pause + 1 if s.payload["last"] else 1 for s, pause in zip(taken, pauses, strict=True)]
     second = [s for s in taken if s.payload["pass"]]
     return late("x", taken, limits, "full rate, no refusal") or slow_answer("y", second, y, LATENCY_LIMIT)

@@ -19,6 +19,8 @@ LATENCY_LIMIT = 12
 COLS_MAX = 4096
 FRACTIONS = (2, 3, 4, 5)
 EVERY_SHARE = 0.25
+PACED_MORE = 350
+"""Columns besides, where the pace is judged: more than its long row-block has, so that others follow."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         if style.name == "longest":
             blocks = _longest(rng, point["T"])
         else:
-            rows = row_blocks(rng, style, point["T"], count)
+            rows = row_blocks(rng, style, point["T"], count + PACED_MORE if style.paced else count)
             blocks = [_Block(x, FRACTIONS[(i + seed) % 4], _mask(rng, *x.shape)) for i, x in enumerate(rows)]
         result.append(_scenario(style, point["T"], blocks, seed * 16 + index))
     return result
