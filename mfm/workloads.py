@@ -267,7 +267,8 @@ def silu_table(in_scale: float, out_scale: float) -> Int:
     """The 256-entry SiLU table between two int8 scales; error at most half an output unit before saturation."""
     byte = np.arange(256)
     x = np.where(byte > 127, byte - 256, byte) * in_scale
-    table: Int = np.clip(np.floor(x / (1 + np.exp(-x)) / out_scale + 0.5).astype(np.int64), -128, 127)
+    rounded = np.floor(x / (1 + np.exp(-x)) / out_scale + 0.5).astype(np.int64)
+    table: Int = np.clip(rounded, -128, 127)
     return table
 
 

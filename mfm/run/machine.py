@@ -77,6 +77,11 @@ class GoldenMachine:
             shift = noise.integers(1, SHIFT_MAX + 1, entries.size) << MULT_BITS
             entries[:] = (noise.integers(0, 1 << MULT_BITS, entries.size) | shift).astype(np.uint64)
 
+    def grow(self, memory_bytes: int) -> None:
+        """Have at least `memory_bytes` of memory; what is there stays."""
+        if memory_bytes > self.memory.size:
+            self.memory = np.concatenate([self.memory, np.zeros(memory_bytes - self.memory.size, dtype=np.uint8)])
+
     def write(self, addr: int, data: bytes) -> None:
         """Put `data` in memory at byte `addr`."""
         self.memory[addr : addr + len(data)] = np.frombuffer(data, dtype=np.uint8)

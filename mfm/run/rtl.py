@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlib.design import Design
+from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from mfm.program.program import Program
 from mfm.run.cycles import run_cycles
@@ -38,12 +38,34 @@ class RtlRun:
 
 
 class RtlRunner:
-    """A simulated design with a program in its memory."""
+    """A simulated design with a program in its memory. Memory outlives a run, and `switch` to another program."""
 
-    def __init__(self, simulation: Simulation, program: Program, max_cycles: int) -> None:
-        self._simulation, self._program, self._max_cycles = simulation, program, max_cycles
+    def __init__(self, simulation: Simulation, manifest: Manifest, memory: MemoryModel, program: Program) -> None:
+        self._simulation, self._manifest, self._memory = simulation, manifest, memory
+        self._loaded: set[tuple[int, int]] = set()
+        self.switch(program)
+
+    def switch(self, program: Program) -> None:
+        """Make `program` the one that runs; of its image only what no program before had is written."""
+        program.check(self._manifest)
+        modelled = run_cycles(program, self._manifest, self._memory.latency).cycles
+        self._program = program
+        self._max_cycles = int(PATIENCE * modelled / (1 - self._memory.stall) ** 2) + 100_000
         for segment in program.image:
-            simulation.write(segment.addr, segment.data)
+            place = (segment.addr, len(segment.data))
+            if place not in self._loaded:
+                self._simulation.write(segment.addr, segment.data)
+                self._loaded.add(place)
+
+    def write_cache(self, name: str, rows: Int) -> None:
+        """Make `rows` [any, cols] the first rows of cache slot `name`."""
+        slot = next(slot for slot in self._program.caches if slot.name == name)
+        self._simulation.write(slot.addr, slot.pack(rows, self._program.target))
+
+    def read_cache(self, name: str, rows: int) -> Int:
+        """The first `rows` rows of cache slot `name`."""
+        slot, target = next(slot for slot in self._program.caches if slot.name == name), self._program.target
+        return slot.decode(self._simulation.read(slot.addr, slot.nbytes(target)), rows, target)
 
     def run(self, inputs: Mapping[str, Int]) -> RtlRun:
         """Run once on int8 `inputs`."""
@@ -71,10 +93,8 @@ def open_runner(program: Program, design: Design, memory: MemoryModel | None = N
     """`program` loaded on `design`. Raises InputError if it is for another shape or the design does not build."""
     program.check(design.manifest)
     model = memory or MemoryModel()
-    modelled = run_cycles(program, design.manifest, model.latency).cycles
-    limit = int(PATIENCE * modelled / (1 - model.stall) ** 2) + 100_000
     with open_simulation(design, model) as simulation:
-        yield RtlRunner(simulation, program, limit)
+        yield RtlRunner(simulation, design.manifest, model, program)
 
 
 def run_rtl(

@@ -1,0 +1,219 @@
+"""Generates tokens greedily: the prompt but its last token at once, then token by token, state in the caches.
+
+The same on the golden integer executor, the golden machine and a design's RTL, whose logits must be equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlib.design import Design, Manifest
+from hwlib.errors import InputError
+from mfm.compress.integer import IntegerGraph, execute
+from mfm.program.program import Program
+from mfm.run.machine import GoldenMachine
+from mfm.run.rtl import RtlRunner
+from mfm.schedule.lower import Choices
+from mfm.schedule.panels import Memory
+from mfm.schedule.schedule import EFFORT, build, schedule
+from verification.system.simulation import MemoryModel, open_simulation
+
+Int = NDArray[np.int64]
+Inputs = Mapping[str, Int]
+Place = Literal["integer", "golden", "rtl"]
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A causal model as graphs.
+
+    prefill: the graph of the first `rows` tokens, whose output nobody reads; step: that of one token after `past`
+    others, its output the logits [1, vocabulary]; embed: their inputs for tokens. Both use the same cache slots.
+    """
+
+    prefill: Callable[[int], IntegerGraph]
+    step: Callable[[int], IntegerGraph]
+    embed: Callable[[Sequence[int]], Inputs]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Generated tokens, the logits each was chosen from, and the cycles of every run (by RTL only)."""
+
+    tokens: tuple[int, ...]
+    logits: tuple[Int, ...]
+    cycles: tuple[int, ...]
+
+
+class Runner(Protocol):
+    """Runs the graphs of a model one after the other, caches kept in between. name: where; cycles: of each run."""
+
+    name: str
+    cycles: list[int]
+
+    def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
+        """The graph's output."""
+        ...
+
+
+@dataclass
+class IntegerRunner:
+    """The golden integer executor."""
+
+    name: str = "integer"
+    caches: dict[str, Int] = field(default_factory=dict)
+    cycles: list[int] = field(default_factory=list)
+
+    def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
+        """The graph's output."""
+        return execute(graph, inputs, self.caches)
+
+
+class ModelImage:
+    """The programs of one model in one memory: weights and caches once, scratch shared.
+
+    A decode step takes the choices of the first one, for which they were searched.
+    """
+
+    def __init__(self, manifest: Manifest, latency: int = 20, effort: int = EFFORT) -> None:
+        self.manifest, self.latency, self.effort = manifest, latency, effort
+        self.memory = Memory()
+        self._programs: dict[int, Program] = {}
+        self._kept: list[IntegerGraph] = []
+        self._choices: Choices | None = None
+
+    def program(self, graph: IntegerGraph, step: bool) -> Program:
+        """The program of `graph`, compiled on first use."""
+        if id(graph) not in self._programs:
+            self._kept.append(graph)
+            self._programs[id(graph)] = self._compile(graph, step)
+        return self._programs[id(graph)]
+
+    def _compile(self, graph: IntegerGraph, step: bool) -> Program:
+        if step and self._choices is not None:
+            memory = self.memory.copy()
+            try:
+                program = build(graph, self.manifest, self._choices, self.latency, memory)
+            except InputError:
+                pass
+            else:
+                self.memory.adopt(memory)
+                return program
+        found = schedule(graph, self.manifest, self.latency, self.effort, self.memory)
+        if step:
+            self._choices = found.choices
+        return found.program
+
+
+class GoldenRunner:
+    """The golden machine, its local storages full of noise at first if `noise` is given."""
+
+    def __init__(self, image: ModelImage, noise: np.random.Generator | None = None) -> None:
+        self.name, self.cycles, self.image = "golden", list[int](), image
+        self.machine = GoldenMachine(image.manifest, 0, noise)
+        self._loaded: set[int] = set()
+
+    def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
+        """The graph's output."""
+        program, machine = self.image.program(graph, _is_step(graph)), self.machine
+        machine.grow(program.memory_bytes)
+        for segment in program.image:
+            if segment.addr not in self._loaded:
+                machine.write(segment.addr, segment.data)
+                self._loaded.add(segment.addr)
+        for slot in program.inputs:
+            machine.write(slot.addr, slot.pack(inputs[slot.name], program.target))
+        for item in program.instructions:
+            machine.execute(item)
+        slot = program.outputs[0]
+        return slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+
+
+class DesignRunner:
+    """A design's RTL. Raises InputError where a run does not end well."""
+
+    def __init__(self, image: ModelImage, stack: ExitStack, design: Design, memory: MemoryModel) -> None:
+        self.name, self.cycles, self.image, self.design, self.memory = "rtl", list[int](), image, design, memory
+        self.simulation = stack.enter_context(open_simulation(design, memory))
+        self.runner: RtlRunner | None = None
+
+    def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
+        """The graph's output."""
+        program = self.image.program(graph, _is_step(graph))
+        if self.runner is None:
+            self.runner = RtlRunner(self.simulation, self.design.manifest, self.memory, program)
+        self.runner.switch(program)
+        done = self.runner.run(inputs)
+        if done.status != "done":
+            raise InputError(f"'{graph.name}' ended with {done.status}", str(self.design.folder), "verify the design")
+        self.cycles.append(done.cycles)
+        return done.outputs[graph.output]
+
+
+def _is_step(graph: IntegerGraph) -> bool:
+    return all(op.rows == 1 for op in graph.inputs)
+
+
+@contextmanager
+def open_runners(
+    places: Sequence[Place],
+    manifest: Manifest,
+    design: Design | None = None,
+    memory: MemoryModel | None = None,
+    effort: int = EFFORT,
+) -> Iterator[list[Runner]]:
+    """Runners in `places`, which share compiled programs. Raises InputError if 'rtl' has no design."""
+    model = memory or MemoryModel()
+    image = ModelImage(manifest, model.latency, effort)
+    with ExitStack() as stack:
+        made: list[Runner] = []
+        for place in places:
+            if place == "integer":
+                made.append(IntegerRunner())
+            elif place == "golden":
+                made.append(GoldenRunner(image, np.random.default_rng(0)))
+            elif design is None:
+                raise InputError("running on 'rtl' needs a design", "--design", "name one, or 'expert'")
+            else:
+                made.append(DesignRunner(image, stack, design, model))
+        yield made
+
+
+def generate(model: TextModel, prompt: Inputs, last: int, count: int, runners: Sequence[Runner]) -> Generation:
+    """`count` tokens after a prompt: the inputs of its first tokens (no rows: none), then token `last`.
+
+    Every runner makes every logit. Raises InputError where a runner's logits differ from the first one's.
+    """
+    past = len(next(iter(prompt.values()))) if prompt else 0
+    if past:
+        graph = model.prefill(past)
+        for runner in runners:
+            runner.run(graph, prompt)
+    tokens, logits = [last], []
+    for position in range(past, past + count):
+        graph, inputs = model.step(position), model.embed(tokens[-1:])
+        found = [runner.run(graph, inputs) for runner in runners]
+        for runner, values in zip(runners, found, strict=True):
+            if not np.array_equal(values, found[0]):
+                raise InputError(
+                    f"logits of token {position} on '{runner.name}' differ from those on '{runners[0].name}'",
+                    graph.name,
+                    "verify the design",
+                )
+        logits.append(found[0][0])
+        tokens.append(int(found[0][0].argmax()))
+    cycles = next((tuple(runner.cycles) for runner in runners if runner.cycles), ())
+    return Generation(tuple(tokens[1:]), tuple(logits), cycles)
+
+
+def prompt_inputs(model: TextModel, tokens: Sequence[int]) -> tuple[Inputs, int]:
+    """What :func:`generate` takes for a prompt of `tokens`. Raises InputError for an empty one."""
+    if not tokens:
+        raise InputError("an empty prompt", "prompt", "give at least one token")
+    return (model.embed(tokens[:-1]) if len(tokens) > 1 else {}), tokens[-1]

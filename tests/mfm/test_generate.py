@@ -1,0 +1,98 @@
+"""Token by token on the golden machine: the logits of the integer graphs, caches and all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hwlib.design import Manifest
+from hwlib.errors import InputError
+from mfm.compress.integer import IntegerGraph, execute
+from mfm.run.generate import Generation, IntegerRunner, ModelImage, TextModel, generate, open_runners, prompt_inputs
+from mfm.workloads import Decoder, DecoderShape
+from tests.mfm.machines import machine
+
+Int = NDArray[np.int64]
+SHAPE = DecoderShape(width=24, heads=4, kv_heads=2, ff=40, layers=2, vocab=23, capacity=24)
+MACHINES = [
+    machine(MATRIX_PARAMS=256),
+    machine(T=4, D=16, WORDS=128, BANKS=2),
+    machine(T=8, D=2, WORDS=256, ROW_SCALES=8),
+    machine(T=2, D=16, WORDS=128),
+]
+
+
+def text_model(shape: DecoderShape = SHAPE) -> TextModel:
+    decoder = Decoder(shape)
+
+    def embed(tokens: Sequence[int]) -> Mapping[str, Int]:
+        return decoder.inputs(list(tokens))
+
+    return TextModel(decoder.prefill, decoder.step, embed)
+
+
+def generated(manifest: Manifest, prompt: Sequence[int], count: int, shape: DecoderShape = SHAPE) -> Generation:
+    model = text_model(shape)
+    with open_runners(["integer", "golden"], manifest, effort=0) as runners:
+        return generate(model, *prompt_inputs(model, prompt), count, runners)
+
+
+@pytest.mark.parametrize("manifest", MACHINES, ids=lambda m: f"T{m.tile}D{m.dot}")
+def test_the_golden_machine_generates_what_the_integer_graphs_do(manifest: Manifest) -> None:
+    found = generated(manifest, [3, 1, 4, 1, 5, 9], 12)
+    assert len(found.tokens) == len(found.logits) == 12
+    assert len({logits.tobytes() for logits in found.logits}) > 1
+
+
+def test_int4_weights_and_a_prompt_of_one_token() -> None:
+    shape = DecoderShape(width=24, heads=2, kv_heads=1, ff=40, vocab=23, capacity=8, bits=4)
+    assert len(generated(MACHINES[0], [7], 8, shape).tokens) == 8
+
+
+def test_steps_give_the_rows_of_a_prefill() -> None:
+    decoder, tokens = Decoder(SHAPE), [3, 1, 4, 1, 5]
+    whole = execute(decoder.prefill(5), decoder.inputs(tokens), {})
+    runner = IntegerRunner()
+    steps = [runner.run(decoder.step(at), decoder.inputs([token])) for at, token in enumerate(tokens)]
+    assert np.array_equal(whole, np.vstack(steps))
+
+
+def test_programs_of_a_model_share_weights_and_scratch() -> None:
+    decoder, image = Decoder(SHAPE), ModelImage(MACHINES[0], effort=0)
+    first = image.program(decoder.prefill(6), step=False)
+    sizes = []
+    for past in range(6, 10):
+        program = image.program(decoder.step(past), step=True)
+        assert {(s.name, s.addr) for s in program.caches} == {(s.name, s.addr) for s in first.caches}
+        sizes.append(program.memory_bytes)
+    assert np.diff(sizes).max() <= len(program.code) + 1024
+    ends = sorted((s.addr, s.addr + len(s.data)) for s in program.image)
+    assert all(high <= low for (_, high), (low, _) in pairwise(ends))
+
+
+class Wrong(IntegerRunner):
+    def run(self, graph: IntegerGraph, inputs: Mapping[str, Int]) -> Int:
+        return super().run(graph, inputs) ^ 1
+
+
+def test_logits_that_differ_are_reported() -> None:
+    model = text_model()
+    runners = [IntegerRunner(), Wrong("odd")]
+    with pytest.raises(InputError, match="logits of token 2 on 'odd' differ from those on 'integer'"):
+        generate(model, *prompt_inputs(model, [1, 2, 3]), 2, runners)
+    with pytest.raises(InputError, match="an empty prompt"):
+        prompt_inputs(model, [])
+
+
+def test_a_cache_that_is_full_or_too_short_is_refused() -> None:
+    decoder = Decoder(SHAPE)
+    rows = np.zeros((24, 6), dtype=np.int64)
+    full = {f"{part}{layer}.{h}": rows for part in ("keys", "values") for layer in (0, 1) for h in (0, 1)}
+    with pytest.raises(InputError, match="rows 24 to 25 of cache"):
+        execute(decoder.step(24), decoder.inputs([1]), full)
+    with pytest.raises(InputError, match=r"rows 3 to 4 of cache .* it has 0 rows"):
+        execute(decoder.step(3), decoder.inputs([1]))
