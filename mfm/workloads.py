@@ -258,9 +258,9 @@ def _ratio(scale: float) -> tuple[int, int, int]:
 def rotary_angles(positions: Int, cols: int) -> Int:
     """Angles of a rotary embedding of `cols` columns, base 10000: cosines in even, sines in odd columns, of 127."""
     turns = positions[:, None] * 10000.0 ** (-np.arange(0, cols, 2) / cols)
-    return (
-        np.rint(127 * np.stack([np.cos(turns), np.sin(turns)], axis=2)).astype(np.int64).reshape(len(positions), cols)
-    )
+    pairs = np.stack([np.cos(turns), np.sin(turns)], axis=2).reshape(len(positions), cols)
+    angles: Int = np.rint(127 * pairs).astype(np.int64)
+    return angles
 
 
 def silu_table(in_scale: float, out_scale: float) -> Int:

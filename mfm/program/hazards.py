@@ -14,9 +14,10 @@ from mfm.program.effects import Access, Store, capacity
 ENGINES = len(isa.Engine)
 MEMORY_GRANULE = 64
 Waits = tuple[int, int, int, int]
+Ranks = NDArray[np.int64]
 
 
-def _ranks(sizes: dict[Store, int]) -> dict[Store, NDArray[np.int64]]:
+def _ranks(sizes: dict[Store, int]) -> dict[Store, Ranks]:
     return {store: np.zeros((ENGINES, size), dtype=np.int64) for store, size in sizes.items()}
 
 
@@ -56,23 +57,33 @@ class HazardTracker:
         Within an engine, reads and writes each happen in program order and an instruction's
         writes follow its reads, so only its own earlier writes followed by a read (RAW) need a wait.
         """
-        placed = [(access, self._runs(access)) for access in touched]
-        need = np.zeros(ENGINES, dtype=np.int64)
-        for access, runs in placed:
-            for low, high in runs:
-                found = self._writes[access.store][:, low:high].max(axis=1)
+        placed = [(access, self._views(access)) for access in touched]
+        need = [0] * ENGINES
+        for access, views in placed:
+            for writes, reads in views:
+                found = writes.reshape(ENGINES, -1).max(axis=1).tolist()
                 if access.write:
-                    found = np.maximum(found, self._reads[access.store][:, low:high].max(axis=1))
+                    found = list(map(max, found, reads.reshape(ENGINES, -1).max(axis=1).tolist()))
                     found[engine] = 0
-                need = np.maximum(need, found)
+                need = list(map(max, need, found))
         self.issued[engine] += 1
-        for access, runs in placed:
-            self._record((self._writes if access.write else self._reads)[access.store], engine, runs)
-        return (int(need[0]), int(need[1]), int(need[2]), int(need[3]))
+        for access, views in placed:
+            for writes, reads in views:
+                (writes if access.write else reads)[engine] = self.issued[engine]
+        return (need[0], need[1], need[2], need[3])
 
-    def _record(self, table: NDArray[np.int64], engine: isa.Engine, runs: list[tuple[int, int]]) -> None:
-        for low, high in runs:
-            table[engine, low:high] = self.issued[engine]
+    def _views(self, access: Access) -> list[tuple[Ranks, Ranks]]:
+        """The ranks of what is touched, as views of the tables of writes and reads: one where the runs are even."""
+        if access.store is not Store.MEMORY and access.repeat > 1 and access.count < access.stride:
+            low, high = access.start, access.start + access.repeat * access.stride
+            writes, reads = self._writes[access.store], self._reads[access.store]
+            if high <= reads.shape[1]:
+                shape = (ENGINES, access.repeat, access.stride)
+                cut = [t[:, low:high].reshape(shape)[:, :, : access.count] for t in (writes, reads)]
+                return [(cut[0], cut[1])]
+        runs = self._runs(access)
+        writes, reads = self._writes[access.store], self._reads[access.store]
+        return [(writes[:, low:high], reads[:, low:high]) for low, high in runs]
 
 
 def _wrap(low: int, high: int, size: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hwlib import isa
 from hwlib.design import Manifest
 from mfm.program.effects import accesses
-from mfm.program.hazards import ENGINES, HazardTracker
+from mfm.program.hazards import ENGINES, HazardTracker, Waits
 from mfm.run.timing import CostModel
 from mfm.schedule.residency import Event, engine_of
 
@@ -30,10 +30,12 @@ class _Estimate:
         self.ends: list[list[float]] = [[] for _ in range(ENGINES)]
         self.keys: list[list[float]] = [[] for _ in range(ENGINES)]
         self.occupied = [0.0] * ENGINES
+        self.needs: list[Waits] = []
 
     def key(self, event: Event) -> float:
         engine = engine_of(event)
         need = self.tracker.issue(engine, accesses(event.op, event.operands, event.flags, self.manifest))
+        self.needs.append(need)
         cost = self.costs.cost(event.op, event.operands, event.flags)
         ready = max((self.ends[e][n - 1] for e, n in enumerate(need) if n), default=0.0)
         starts, ends, keys = self.starts[engine], self.ends[engine], self.keys[engine]
@@ -55,8 +57,12 @@ class _Estimate:
         return max(wanted, before, previous)
 
 
-def program_order(events: Sequence[Event], manifest: Manifest, latency: int = 20) -> list[Event]:
-    """`events` reordered; dependent ones, and those of an engine, keep their order."""
+def program_order(events: Sequence[Event], manifest: Manifest, latency: int = 20) -> list[tuple[Event, Waits]]:
+    """`events` reordered, with what each waits for; dependent ones, and those of an engine, keep their order.
+
+    What an instruction waits for is therefore the same in both orders.
+    """
     estimate = _Estimate(manifest, latency)
     keys = [estimate.key(event) for event in events]
-    return [events[i] for i in sorted(range(len(events)), key=lambda i: (keys[i], i))]
+    order = sorted(range(len(events)), key=lambda i: (keys[i], i))
+    return [(events[i], estimate.needs[i]) for i in order]

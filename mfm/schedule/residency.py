@@ -33,6 +33,8 @@ RELOAD_WEIGHT = 0.5
 
 NEAR = 2e4
 """Cycles to its next use at which evicting a panel costs one reload more."""
+WINDOW = 8192
+"""Units up to which windows are gathered, beyond which they are views."""
 SMALL = 32
 """Panels below this share of the storage may lie anywhere."""
 
@@ -84,8 +86,10 @@ class _Place:
 
     def windows(self, starts: Units, need: int) -> tuple[Float, Float, Float]:
         """For `need` units from each start: soonest next use, latest touch, cycles to bring back what is there."""
+        where = starts[:, None] + np.arange(need) if len(starts) * need <= WINDOW else None
         low, recent, reload = (
-            sliding_window_view(values, need)[starts] for values in (self.next_use, self.touched, self.reload)
+            values[where] if where is not None else sliding_window_view(values, need)[starts]
+            for values in (self.next_use, self.touched, self.reload)
         )
         return low.min(axis=1), recent.max(axis=1), reload.sum(axis=1)
 

@@ -43,8 +43,8 @@ def build(
     lowered = Lowering(graph, manifest, choices, Memory() if memory is None else memory).run()
     events = program_order(residency(lowered.steps, manifest), manifest, latency)
     builder = ProgramBuilder(manifest)
-    for event in events:
-        builder.emit(event.op, event.operands, event.flags, event.layer)
+    for event, need in events:
+        builder.emit(event.op, event.operands, event.flags, event.layer, need)
     instructions = builder.finish()
     code = lowered.memory.reserve(len(instructions) * INSTRUCTION_BYTES)
     return Program(
