@@ -1,4 +1,4 @@
-"""Bench of `vector_unit`: random LAYERNORM, SOFTMAX and ADD instructions over a memory, against the golden functions.
+"""Bench of `vector_unit`: random instructions of every kind over a memory, against the golden functions.
 
 The judge compares every written word (address, bytes, exactly once), the row scales, and when `done` comes.
 """
@@ -12,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlib import isa
-from hwlib.numerics import RequantParams, add_requantize, layernorm, pack, softmax, unpack
+from hwlib.numerics import (
+    RequantParams,
+    add_requantize,
+    causal,
+    join_planes,
+    layernorm,
+    mul_requantize,
+    pack,
+    rmsnorm,
+    rope,
+    softmax,
+    split_planes,
+    unpack,
+)
 from hwlib.numerics.requantize import encode_param
 from verification.benches.row_blocks import random_param
 from verification.benches.scenario import (
@@ -32,39 +45,60 @@ Int = NDArray[np.int64]
 ADDRESSES = 1 << 16
 BLOCK_LIMIT = 160
 DONE_LIMIT = 160
-NORM_BITS, ADD_BITS = 11, 8
-PASSES = {"LAYERNORM": 2, "SOFTMAX": 2, "ADD": 1}
+PARAM_BITS = (11, 11, 8, 14, 16)
+"""Sizes of the values that parameters bring to int8: normalised, sums, products and wide sums."""
+NORMS = ("LAYERNORM", "RMSNORM")
+TWO_PASSES = (*NORMS, "SOFTMAX")
+WIDE_KINDS = ("ADD WIDE", "ADD WIDE_OUT", "ADD WIDE WIDE_OUT")
+KINDS = (*NORMS, "SOFTMAX", "SOFTMAX CAUSAL", "ADD", "MUL", "ROPE", *WIDE_KINDS)
+"""Opcodes with their flags."""
+PLANES = 3
+"""Planes of a group that has wide operands: two neighbours, and one more that an output in place may use."""
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How a scenario differs: instructions used, memory latency and refusals, column counts, reset in mid-flight."""
+    """How a scenario differs: kinds used, memory latency and refusals, sizes, reset in mid-flight."""
 
     name: str
-    ops: tuple[str, ...] = ("LAYERNORM", "SOFTMAX", "ADD")
+    kinds: tuple[str, ...] = KINDS
     latency: tuple[int, int] = (1, 4)
     stall: float = 0.0
     cols: tuple[int, int] = (1, 40)
+    blocks: int = 4
     reset: bool = False
 
 
 STYLES = (
-    _Style("layernorm", ("LAYERNORM",), (4, 4)),
-    _Style("softmax", ("SOFTMAX",), (3, 3)),
-    _Style("add", ("ADD",), (4, 4)),
+    _Style("norms", NORMS, (4, 4)),
+    _Style("softmax", ("SOFTMAX", "SOFTMAX CAUSAL"), (3, 3)),
+    _Style("elements", ("ADD", "MUL", "ROPE"), (4, 4)),
+    _Style("wide", WIDE_KINDS, (4, 4)),
     _Style("mixed", latency=(1, 4), stall=0.3),
-    _Style("slow-memory", latency=(1, 12), stall=0.6, cols=(1, 20)),
-    _Style("long-rows", latency=(1, 1), cols=(150, 300)),
+    _Style("slow-memory", latency=(1, 12), stall=0.6, cols=(1, 12)),
+    _Style("long-rows", latency=(1, 1), cols=(150, 200), blocks=2),
+    _Style("sustained", ("ADD WIDE WIDE_OUT", "ROPE"), (4, 4), cols=(1400, 1500), blocks=1),
     _Style("reset", latency=(1, 4), stall=0.2, reset=True),
 )
 
 
 @dataclass(frozen=True)
-class _Region:
-    """Row-blocks in memory: word address of the first, words between them."""
+class _Group:
+    """Row-blocks of one or more planes in memory: plane k begins at word ``addr + k*span``; `stride` words between
+    row-blocks. near: planes of a row-block lie side by side, else a plane's row-blocks do."""
 
     addr: int
     stride: int
+    span: int
+    planes: int
+    near: bool = False
+
+    def plane(self, k: int) -> int:
+        return (self.addr + k * self.span) % ADDRESSES
+
+    def part(self, k: int, planes: int) -> _Group:
+        """`planes` planes from k on."""
+        return _Group(self.plane(k), self.stride, self.span, planes, self.near)
 
 
 @dataclass
@@ -75,13 +109,14 @@ class _Plan:
     tile: int
     dot: int
     params: Sequence[RequantParams]
+    cursor: int
     image: dict[int, int] = field(default_factory=dict)
     memory: dict[int, int] = field(default_factory=dict)
     commands: list[isa.Instruction] = field(default_factory=list)
     writes: list[list[tuple[int, int]]] = field(default_factory=list)
     scales: list[list[Payload]] = field(default_factory=list)
-    cursor: int = 0
-    previous: tuple[_Region, int, int] | None = None
+    used: int = 0
+    previous: tuple[_Group, int, int] | None = None
 
     @property
     def word_bytes(self) -> int:
@@ -92,7 +127,7 @@ class _Plan:
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Each instruction by itself, all mixed, slow memory, long rows, and a reset in mid-flight."""
+    """Kinds of instructions by themselves, all mixed, slow memory, long rows, and a reset in mid-flight."""
     count = max(20, -(-transactions // len(STYLES)))
     return [_scenario(style, point, count, seed * len(STYLES) + index) for index, style in enumerate(STYLES)]
 
@@ -100,9 +135,10 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 def _scenario(style: _Style, point: Mapping[str, int], count: int, seed: int) -> Scenario:
     rng = np.random.default_rng(seed)
     params = _params(rng, point["PARAMS"])
-    plan = _Plan(rng, point["T"], point["D"], params, cursor=int(rng.integers(0, ADDRESSES)))
-    while len(plan.commands) < 3 or _transfers(plan) < count:
-        _add_instruction(plan, style, point["PARAMS"])
+    plan = _Plan(rng, point["T"], point["D"], params, int(rng.integers(0, ADDRESSES)))
+    while not plan.commands or _transfers(plan) < count:
+        for kind in rng.permutation(style.kinds):
+            _add_instruction(plan, style, str(kind))
     par = _par_beats(params, plan)
     commands = [Beat({"instr": isa.encode(i)}, after=(("par", len(par)),)) for i in plan.commands]
     memory = Memory(
@@ -126,7 +162,7 @@ def _transfers(plan: _Plan) -> int:
 
 
 def _params(rng: np.random.Generator, entries: int) -> list[RequantParams]:
-    return [random_param(rng, NORM_BITS if rng.random() < 0.7 else ADD_BITS) for _ in range(entries)]
+    return [random_param(rng, int(rng.choice(PARAM_BITS))) for _ in range(entries)]
 
 
 def _par_beats(params: Sequence[RequantParams], plan: _Plan) -> list[Beat]:
@@ -137,74 +173,119 @@ def _par_beats(params: Sequence[RequantParams], plan: _Plan) -> list[Beat]:
     return [Beat({"addr": int(w), "data": int.from_bytes(space[w * size : (w + 1) * size], "little")}) for w in order]
 
 
-def _add_instruction(plan: _Plan, style: _Style, entries: int) -> None:
-    """Append one random instruction and what it must do."""
-    rng = plan.rng
-    op = str(rng.choice(style.ops))
-    blocks, cols = int(rng.integers(1, 5)), int(rng.integers(style.cols[0], style.cols[1] + 1))
-    if op == "LAYERNORM":
-        cols = min(cols, entries)
-    if plan.previous and rng.random() < 0.3:
-        a, blocks, cols = plan.previous
-        cols = min(cols, entries) if op == "LAYERNORM" else cols
-    else:
-        a = _allocate(plan, blocks, cols, fill=True)
-    b = _second(plan, a, blocks, cols) if op == "ADD" else _Region(int(rng.integers(0, ADDRESSES)), 7)
-    choices = [a, b] if op == "ADD" and b.stride else [a]
-    out = choices[int(rng.integers(len(choices)))] if rng.random() < 0.4 else _allocate(plan, blocks, cols, fill=False)
-    p_addr = int(rng.integers(0, entries - (cols if op == "LAYERNORM" else 1)) if cols < entries else 0)
+def _add_instruction(plan: _Plan, style: _Style, kind: str) -> None:
+    """Append a random instruction of `kind` and what it must do."""
+    rng, (op, *flags) = plan.rng, kind.split()
+    blocks, cols, source = _source(plan, style, op, flags)
+    a = source.part(int(rng.integers(source.planes - ("WIDE" in flags))), 1)
+    b = _second(plan, source, blocks, cols)
+    out = _output(plan, (source, b), blocks, cols, flags)
+    span = source.span if "WIDE" in flags else out.span if "WIDE_OUT" in flags else _valid(rng, plan.tile, cols)
+    entries = len(plan.params)
     operands = {
         "a_addr": a.addr, "b_addr": b.addr, "o_addr": out.addr, "row_blocks": blocks, "cols": cols,
-        "a_stride": a.stride, "b_stride": b.stride, "o_stride": out.stride, "p_addr": p_addr,
-        "r_addr": int(rng.integers(0, 4096)), "frac": int(rng.integers(2, 6)),
+        "a_stride": a.stride, "b_stride": b.stride, "o_stride": out.stride,
+        "p_addr": int(rng.integers(0, entries - (cols if op in NORMS else 2) + 1)),
+        "r_addr": int(rng.integers(0, 4096)), "frac": int(rng.integers(2, 6)), "span": span,
     }  # fmt: skip
-    instruction = isa.Instruction(op, operands)
+    instruction = isa.Instruction(op, operands, frozenset(flags))
     plan.commands.append(instruction)
     plan.previous = (out, blocks, cols)
     _execute(plan, instruction)
 
 
-def _allocate(plan: _Plan, blocks: int, cols: int, fill: bool) -> _Region:
-    """Unused words for `blocks` row-blocks at a random stride; random bytes in them, beyond `cols` too."""
-    words = plan.words(cols)
-    region = _Region(plan.cursor, words + int(plan.rng.integers(0, 4)))
-    plan.cursor = (plan.cursor + blocks * region.stride + int(plan.rng.integers(0, 50))) % ADDRESSES
-    if fill:
+def _source(plan: _Plan, style: _Style, op: str, flags: Sequence[str]) -> tuple[int, int, _Group]:
+    """Row-blocks, columns, and the first operand's words: new ones, or the output of the instruction before."""
+    rng = plan.rng
+    if plan.previous and rng.random() < 0.3:
+        source, blocks, cols = plan.previous
+        fits = cols <= len(plan.params) if op in NORMS else op != "ROPE" or cols % 2 == 0
+        if fits and ("WIDE" not in flags or source.planes > 1):
+            return blocks, cols, source
+    blocks, cols = int(rng.integers(1, style.blocks + 1)), int(rng.integers(style.cols[0], style.cols[1] + 1))
+    if op in NORMS:
+        cols = min(cols, len(plan.params))
+    elif op == "ROPE":
+        cols += cols % 2
+    return blocks, cols, _allocate(plan, blocks, cols, PLANES if set(flags) & {"WIDE", "WIDE_OUT"} else 1)
+
+
+def _allocate(plan: _Plan, blocks: int, cols: int, planes: int, like: _Group | None = None) -> _Group:
+    """Unused words for `blocks` row-blocks at a random stride; random bytes in them, beyond `cols` too.
+
+    With `like` the planes are as far apart, in the same direction, as that group's.
+    """
+    rng, words = plan.rng, plan.words(cols)
+    near = like.near if like else rng.random() < 0.3
+    apart = words + int(rng.integers(0, 3)) if near else blocks * (words + 3) + int(rng.integers(0, 20))
+    span = like.span if like else apart * int(rng.choice([-1, 1])) % ADDRESSES
+    apart = min(span, ADDRESSES - span)
+    stride = PLANES * apart + int(rng.integers(0, 4)) if near else words + int(rng.integers(0, 4))
+    start, size = plan.cursor, (blocks * stride if near else 0) + planes * apart + int(rng.integers(0, 50))
+    plan.cursor, plan.used = (start + size) % ADDRESSES, plan.used + size
+    if plan.used > ADDRESSES:
+        raise AssertionError("a scenario's operands do not fit the memory")
+    group = _Group((start if span == apart else start + (planes - 1) * apart) % ADDRESSES, stride, span, planes, near)
+    for k in range(planes):
         for i in range(blocks):
             for w in range(words):
-                address = (region.addr + i * region.stride + w) % ADDRESSES
-                plan.image[address] = plan.memory[address] = int.from_bytes(plan.rng.bytes(plan.word_bytes), "little")
-    return region
+                address = (group.plane(k) + i * stride + w) % ADDRESSES
+                plan.image[address] = plan.memory[address] = int.from_bytes(rng.bytes(plan.word_bytes), "little")
+    return group
 
 
-def _second(plan: _Plan, a: _Region, blocks: int, cols: int) -> _Region:
-    """ADD's second operand: other words, the first operand itself, or one row-block for all (stride 0)."""
+def _second(plan: _Plan, source: _Group, blocks: int, cols: int) -> _Group:
+    """The second operand: other words, a plane beside the first operand, or one row-block for all (stride 0)."""
     kind = plan.rng.random()
-    if kind < 0.1:
-        return a
-    if kind < 0.25:
-        return _Region(_allocate(plan, 1, cols, fill=True).addr, 0)
-    return _allocate(plan, blocks, cols, fill=True)
+    if kind < 0.15:
+        return source.part(int(plan.rng.integers(source.planes)), 1)
+    if kind < 0.3:
+        return _Group(_allocate(plan, 1, cols, 1).addr, 0, 0, 1)
+    return _allocate(plan, blocks, cols, source.planes, source)
+
+
+def _output(plan: _Plan, operands: Sequence[_Group], blocks: int, cols: int, flags: Sequence[str]) -> _Group:
+    """Where the output goes: into planes of an operand's group, the operand's own among them, or to other words."""
+    planes = 1 + ("WIDE_OUT" in flags)
+    places = [group for group in operands if group.stride and group.planes >= planes]
+    if places and plan.rng.random() < 0.5:
+        group = places[int(plan.rng.integers(len(places)))]
+        return group.part(int(plan.rng.integers(group.planes - planes + 1)), planes)
+    return _allocate(plan, blocks, cols, planes, operands[0] if "WIDE" in flags else None)
+
+
+def _valid(rng: np.random.Generator, tile: int, cols: int) -> int:
+    """Valid elements of row 0 under a causal mask: few, around the row's end, or so many that adding rows overflows."""
+    return int(rng.choice([1, tile, int(rng.integers(1, cols + 1)), cols, 4095, 4096, int(rng.integers(65520, 65536))]))
 
 
 def _execute(plan: _Plan, instruction: isa.Instruction) -> None:
     """Run `instruction` on the golden memory, noting its writes and row scales."""
-    o = instruction.operands
+    o, flags = instruction.operands, instruction.flags
     writes: list[tuple[int, int]] = []
     scales: list[Payload] = []
     for i in range(o["row_blocks"]):
-        a = _read(plan, o["a_addr"] + i * o["a_stride"], o["cols"])
-        b = _read(plan, o["b_addr"] + i * o["b_stride"], o["cols"]) if instruction.op == "ADD" else a
-        result, scale = _compute(plan, instruction, a, b)
+        at = o["a_addr"] + i * o["a_stride"]
+        a = _read(plan, at, o["cols"])
+        if "WIDE" in flags:
+            a = join_planes(a, _read(plan, at + o["span"], o["cols"]))
+        b = _read(plan, o["b_addr"] + i * o["b_stride"], o["cols"])
+        result, scale = _compute(plan, instruction, a, b, i)
         if scale is not None:
             scales.append({"addr": (o["r_addr"] + i) % 4096, "data": scale})
-        data = pack(result, plan.tile, plan.dot)
-        for w in range(plan.words(o["cols"])):
-            word = int.from_bytes(data[w * plan.word_bytes : (w + 1) * plan.word_bytes], "little")
-            writes.append(((o["o_addr"] + i * o["o_stride"] + w) % ADDRESSES, word))
+        planes = split_planes(result) if "WIDE_OUT" in flags else (result,)
+        for k, plane in enumerate(planes):
+            writes += _words(plan, o["o_addr"] + i * o["o_stride"] + k * o["span"], plane)
         plan.memory.update(writes)
     plan.writes.append(writes)
     plan.scales.append(scales)
+
+
+def _words(plan: _Plan, address: int, plane: Int) -> list[tuple[int, int]]:
+    """(address, word) of a row-block's plane that begins at `address`."""
+    data, size = pack(plane, plan.tile, plan.dot), plan.word_bytes
+    words = (int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size))
+    return [((address + w) % ADDRESSES, word) for w, word in enumerate(words)]
 
 
 def _read(plan: _Plan, addr: int, cols: int) -> Int:
@@ -213,18 +294,23 @@ def _read(plan: _Plan, addr: int, cols: int) -> Int:
     return unpack(data, plan.tile, cols, plan.tile, plan.dot)
 
 
-def _compute(plan: _Plan, instruction: isa.Instruction, a: Int, b: Int) -> tuple[Int, int | None]:
-    """The result of one row-block and, for SOFTMAX, its row-scale entry."""
+def _compute(plan: _Plan, instruction: isa.Instruction, a: Int, b: Int, block: int) -> tuple[Int, int | None]:
+    """The result of row-block number `block` and, for SOFTMAX, its row-scale entry."""
     o = instruction.operands
     if instruction.op == "SOFTMAX":
-        p, scale = softmax(a, o["frac"])
+        masked = "CAUSAL" in instruction.flags
+        counted = causal(plan.tile, o["cols"], o["span"] + block * plan.tile) if masked else None
+        p, scale = softmax(a, o["frac"], counted)
         rows = zip(scale.mult, scale.shift, strict=True)
         return p, sum((int(m) | int(s) << 16) << 24 * r for r, (m, s) in enumerate(rows))
+    if instruction.op in NORMS:
+        used = plan.params[o["p_addr"] : o["p_addr"] + o["cols"]]
+        mult, bias, shift = (np.array([getattr(p, name) for p in used]) for name in ("mult", "bias", "shift"))
+        return (layernorm if instruction.op == "LAYERNORM" else rmsnorm)(a, mult, bias, shift), None
+    first = plan.params[o["p_addr"]]
     if instruction.op == "ADD":
-        return add_requantize(a, b, plan.params[o["p_addr"]], plan.params[o["p_addr"] + 1]), None
-    used = plan.params[o["p_addr"] : o["p_addr"] + o["cols"]]
-    mult, bias, shift = (np.array([getattr(p, name) for p in used]) for name in ("mult", "bias", "shift"))
-    return layernorm(a, mult, bias, shift), None
+        return add_requantize(a, b, first, plan.params[o["p_addr"] + 1], "WIDE_OUT" in instruction.flags), None
+    return (mul_requantize if instruction.op == "MUL" else rope)(a, b, first), None
 
 
 def _judge(seen: Observed, plan: _Plan, style: _Style) -> list[Mismatch]:
@@ -235,7 +321,7 @@ def _judge(seen: Observed, plan: _Plan, style: _Style) -> list[Mismatch]:
 
 def _describe(instruction: isa.Instruction, plan: _Plan) -> str:
     operands = " ".join(f"{name}={value}" for name, value in instruction.operands.items())
-    return f"{instruction.op} {operands} (T={plan.tile}, D={plan.dot})"
+    return f"{' '.join((instruction.op, *sorted(instruction.flags)))} {operands} (T={plan.tile}, D={plan.dot})"
 
 
 def _wrong_writes(seen: Observed, plan: _Plan, vectors: Sequence[str]) -> list[Mismatch]:
@@ -284,8 +370,12 @@ def _wrong_done(seen: Observed, plan: _Plan, vectors: Sequence[str]) -> list[Mis
 def _cycle_limit(instruction: isa.Instruction, dot: int) -> int:
     """Cycles from command to `done` the contract allows while the memory refuses nothing."""
     o = instruction.operands
-    rate = 2 if instruction.op == "ADD" and dot == 1 else 1
-    return o["row_blocks"] * (PASSES[instruction.op] * rate * o["cols"] + BLOCK_LIMIT) + DONE_LIMIT
+    if instruction.op in TWO_PASSES:
+        cycles = 2 * o["cols"]
+    else:
+        words = 2 + ("WIDE" in instruction.flags)  # read for D columns; at most 2 are written
+        cycles = -(-o["cols"] * max(words, dot) // dot)
+    return o["row_blocks"] * (cycles + BLOCK_LIMIT) + DONE_LIMIT
 
 
 def _slow(seen: Observed, plan: _Plan, vectors: Sequence[str]) -> list[Mismatch]:
