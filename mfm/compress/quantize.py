@@ -80,6 +80,7 @@ class _Calibrated:
 
     values: dict[str, Float]
     fracs: dict[str, int]
+    samples: int
 
     def scale(self, name: str, columns: Int | None = None) -> float:
         """The symmetric scale with the least squared error among a few clippings of the range."""
@@ -100,7 +101,7 @@ def _error(x: Float, scale: float) -> float:
 def _calibrate(graph: Graph, samples: Sequence[Float]) -> _Calibrated:
     runs = [evaluate(graph, sample) for sample in samples]
     fracs = {op.out: _fraction(op, runs) for op in graph.ops if isinstance(op, Attention)}
-    return _Calibrated({name: np.vstack([run[name] for run in runs]) for name in runs[0]}, fracs)
+    return _Calibrated({name: np.vstack([run[name] for run in runs]) for name in runs[0]}, fracs, len(runs))
 
 
 def _fraction(op: Attention, runs: Sequence[Mapping[str, Float]]) -> int:
@@ -131,7 +132,7 @@ def needed_rows(graph: Graph) -> dict[str, int]:
                     need[part.name] = max(need.get(part.name, 0), count)
             continue
         for name in operands(op):
-            need[name] = max(need.get(name, 0), rows)
+            need[name] = max(need.get(name, 0), 1 << 30 if isinstance(op, Move) else rows)
     return {op.out: min(need.get(op.out, 0), _rows(op)) for op in graph.ops}
 
 
@@ -193,6 +194,7 @@ class _Quantizer:
             Add: self._sum,
             Mul: self._product,
             Rope: self._rotation,
+            Move: self._selection,
             Attention: self._attention,
         }
 
@@ -208,10 +210,6 @@ class _Quantizer:
 
     def run(self) -> IntegerGraph:
         for op in self.graph.ops:
-            if type(op) not in self.rules:
-                raise InputError(
-                    "elements move between rows", op.out, "no integer operation does that yet; run it on the host"
-                )
             self.rules[type(op)](op)
         return IntegerGraph(self.graph.name, tuple(self.ops), self.graph.output, self._uniform(self.graph.output))
 
@@ -348,6 +346,28 @@ class _Quantizer:
     def _rotation(self, op: Rope) -> None:
         if op.out not in self.only_attention:
             raise InputError("a rotation is read by something other than attention", op.out, "rotate queries and keys")
+
+    def _selection(self, op: Move) -> None:
+        """Whole rows put side by side (dropped tokens, pixel shuffle): attention whose scores pick one row, exactly.
+
+        Rows are told apart by the signs of their number's binary digits: where those of query and key agree the score
+        is 127, elsewhere at most 63, which is 16 octaves below.
+        """
+        tokens, width = self.data.values[op.a].shape[0] // self.data.samples, len(self.scales[op.a])
+        pieces = op.gather.reshape(len(op.gather), -1, width) if op.gather.shape[1] % width == 0 else op.gather[None]
+        chosen = pieces[:, :, 0] // width
+        if not np.array_equal(pieces, chosen[:, :, None] * width + np.arange(width)):
+            raise InputError("elements move within rows", op.out, "run it on the host")
+        digits = max(1, (tokens - 1).bit_length())
+        code = np.where(np.arange(tokens)[:, None] >> np.arange(digits) & 1, Q_MAX, -Q_MAX).astype(np.int64)
+        self.ops.append(QConst(f"{op.out}.keys", code))
+        heads = []
+        for piece in range(chosen.shape[1]):
+            self.ops.append(QConst(f"{op.out}.queries{piece}", code[chosen[:, piece]]))
+            heads.append(QHead(f"{op.out}.queries{piece}", f"{op.out}.keys", op.a))
+        score = _channel(32 / Q_MAX**2, Q_MAX - 32.0 * digits)
+        self.scales[op.out] = np.tile(self.scales[op.a], len(heads))
+        self.ops.append(QAttention(op.out, tuple(heads), len(chosen), score, FRACS[-1], 0))
 
     def _attention(self, op: Attention) -> None:
         rows = self.rows[op.out]

@@ -12,7 +12,19 @@ from hwlib.errors import InputError
 from mfm.compress.decode import window
 from mfm.compress.integer import IntegerGraph, QAdd, QAttention, QConst, QGemm, QInput, execute, execute_all
 from mfm.compress.quantize import needed_rows, quantize
-from mfm.models.graph import Activation, Add, Attention, AttentionHead, Columns, Float, Gemm, Graph, Input, evaluate
+from mfm.models.graph import (
+    Activation,
+    Add,
+    Attention,
+    AttentionHead,
+    Columns,
+    Float,
+    Gemm,
+    Graph,
+    Input,
+    Move,
+    evaluate,
+)
 from mfm.models.huggingface import parts, tiny
 from mfm.program.program import TensorSlot
 from tests.mfm.test_importer import tiny_graph
@@ -213,3 +225,22 @@ def test_an_activations_table_ends_where_its_function_does() -> None:
     graph = Graph("gate", (x, wide, Activation("g", "y", 16, "silu")), "g")
     data = samples(20, 0, 64)
     assert noise(graph, quantize(graph, data), data) < 0.02
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "llava"])
+def test_a_vision_tower_with_its_projector_is_an_integer_graph(family: str) -> None:
+    part = parts(tiny(family), 6)[0]
+    graph, rng = part.graph(), np.random.default_rng(5)
+    data = [rng.normal(0, 1, part.example.numel()) for _ in range(16)]
+    whole = quantize(graph, data, wide=True)
+    assert noise(graph, whole, data) < 0.1
+    move = next(op for op in graph.ops if isinstance(op, Move))
+    values = execute_all(whole, {op.out: quantized(op, data[0]) for op in whole.inputs})
+    assert (values[move.out] == values[move.a].ravel()[move.gather]).all()
+
+
+def test_elements_do_not_move_within_rows() -> None:
+    x, y = linear()
+    swapped = Move("m", "y", np.arange(15).reshape(3, 5)[:, ::-1].copy())
+    with pytest.raises(InputError, match="m: elements move within rows"):
+        quantize(Graph("bad", (x, y, swapped), "m"), samples(2, 0, 12))
