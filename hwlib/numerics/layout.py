@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def pack(matrix: NDArray[np.int64], tile: int, dot: int) -> bytes:
-    """Bytes of int8 `matrix` [m, k] in tile-major words, padded with zeros to whole words."""
+    """Bytes of int8 `matrix` [m, k] in tile-major words, padded with zeros to whole words. Exact."""
     m, k = matrix.shape
     padded = np.zeros((-(-m // tile) * tile, -(-k // dot) * dot), dtype=np.int8)
     padded[:m, :k] = matrix
@@ -20,7 +20,7 @@ def pack(matrix: NDArray[np.int64], tile: int, dot: int) -> bytes:
 
 
 def unpack(data: bytes, rows: int, cols: int, tile: int, dot: int) -> NDArray[np.int64]:
-    """The int8 matrix [rows, cols] (as int64) held in `data`, which may include padding."""
+    """The int8 matrix [rows, cols] (as int64) held in `data`, which may include padding: :func:`pack` undone, exact."""
     blocks, words = -(-rows // tile), -(-cols // dot)
     array = np.frombuffer(data[: blocks * words * tile * dot], dtype=np.int8)
     full = array.reshape(blocks, words, tile, dot).transpose(0, 2, 1, 3).reshape(blocks * tile, words * dot)

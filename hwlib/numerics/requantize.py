@@ -45,7 +45,7 @@ def quantize_multiplier(scale: float, mult_bits: int = MULT_BITS - 1) -> tuple[i
     """``(mult, shift)`` with ``mult / 2**shift`` nearest to `scale` (positive), mult of `mult_bits` bits.
 
     Relative error at most 2**-mult_bits while ``scale >= 2**(mult_bits - 1 - 47)``; below that
-    precision is lost, and a scale under 2**-48 gives mult 0.
+    precision is lost (absolute error at most 2**-48), and a scale under 2**-48 gives mult 0.
     """
     if scale <= 0:
         return 0, 1
@@ -60,7 +60,10 @@ def quantize_multiplier(scale: float, mult_bits: int = MULT_BITS - 1) -> tuple[i
 
 
 def encode_param(params: RequantParams) -> int:
-    """The 64-bit parameter entry: mult in 15:0, shift in 21:16, zero in 23:22, bias in 63:24."""
+    """The 64-bit parameter entry: mult in 15:0, shift in 21:16, zero in 23:22, bias in 63:24.
+
+    Exact; ValueError for a value that does not fit.
+    """
     if not -(1 << 15) <= params.mult < 1 << 15:
         raise ValueError(f"mult {params.mult} does not fit int16")
     if not 1 <= params.shift <= SHIFT_MAX:
@@ -71,7 +74,7 @@ def encode_param(params: RequantParams) -> int:
 
 
 def decode_param(entry: int) -> RequantParams:
-    """The inverse of :func:`encode_param`."""
+    """The inverse of :func:`encode_param`, exact; bits 23:22 are not read."""
     mult = entry & 0xFFFF
     bias = entry >> 24 & (1 << BIAS_BITS) - 1
     return RequantParams(mult - (mult >> 15 << 16), bias - (bias >> 39 << 40), entry >> 16 & 0x3F)
