@@ -102,10 +102,13 @@ read_verilog netlist.v
 link_design {top}
 create_clock -name clk -period {clock_ns} [get_ports clk]
 set inputs {{}}
-foreach port [all_inputs] {{ if {{[get_property $port full_name] ne "clk"}} {{ lappend inputs $port }} }}
+foreach port [all_inputs] {{
+    set name [get_property $port full_name]
+    if {{$name ne "clk"}} {{ lappend inputs $port }}
+    if {{$name eq "rst_n"}} {{ set_false_path -from $port }}
+}}
 set_input_delay 0 -clock clk $inputs
 set_output_delay 0 -clock clk [all_outputs]
-set_false_path -from [get_ports rst_n]
 report_checks -path_delay max -digits 4
 report_worst_slack -digits 4
 set_power_activity -global -activity {ACTIVITY}

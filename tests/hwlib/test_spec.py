@@ -141,7 +141,7 @@ def test_values_up_to_their_bounds_are_taken(tmp_path: Path, place: str, values:
 def test_a_value_past_its_bound(tmp_path: Path, place: str, value: str, rule: str) -> None:
     path = spec_file(tmp_path, with_field(place, value))
     error = refusal(path)
-    assert (error.what, error.where) == (rule, f"{path}:{place.replace('.', ':')}")
+    assert (error.what.partition(", got ")[0], error.where) == (rule, f"{path}:{place.replace('.', ':')}")
     assert error.mend == "see docs/spec.md"
 
 
@@ -169,7 +169,7 @@ def test_a_value_past_its_bound(tmp_path: Path, place: str, value: str, rule: st
 def test_a_value_of_the_wrong_kind_and_an_unknown_field(tmp_path: Path, place: str, value: str, rule: str) -> None:
     path = spec_file(tmp_path, with_field(place, value))
     error = refusal(path)
-    assert (error.what, error.where) == (rule, f"{path}:{place.replace('.', ':')}")
+    assert (error.what.partition(", got ")[0], error.where) == (rule, f"{path}:{place.replace('.', ':')}")
     assert error.mend == "see docs/spec.md"
 
 
@@ -178,17 +178,17 @@ def test_a_name_that_is_no_name(tmp_path: Path, name: str) -> None:
     path = spec_file(tmp_path, f"name: {name}\n")
     error = refusal(path)
     assert error.where == f"{path}:name"
-    assert error.what == "String should match pattern '^[a-z0-9][a-z0-9-]{0,40}$'"
+    assert error.what.startswith("String should match pattern '^[a-z0-9][a-z0-9-]{0,40}$', got ")
 
 
 @pytest.mark.parametrize(
     ("text", "where", "rule"),
     [
         ("clock_ns: 8\n", ":name", "Field required"),
-        ("name: 12\n", ":name", "Input should be a valid string"),
+        ("name: 12\n", ":name", "Input should be a valid string, got 12"),
         ("", "", "Input should be a valid dictionary or instance of Spec"),
         ("# nothing\n", "", "Input should be a valid dictionary or instance of Spec"),
-        ("digits\n", "", "Input should be a valid dictionary or instance of Spec"),
+        ("digits\n", "", "Input should be a valid dictionary or instance of Spec, got 'digits'"),
         ("- name: digits\n", "", "Input should be a valid dictionary or instance of Spec"),
         ("&a {name: ok, workload: *a}\n", ":workload:name", "Extra inputs are not permitted"),
     ],
@@ -229,12 +229,10 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     assert "Is a directory" in refusal(tmp_path).what
 
 
-@pytest.mark.xfail(strict=True, reason="errors of YAML syntax do not say how to mend them")
 def test_what_is_not_yaml_gets_told_how_to_mend_it(tmp_path: Path) -> None:
     assert refusal(spec_file(tmp_path, "name: {")).mend
 
 
-@pytest.mark.xfail(strict=True, raises=(ValueError, RecursionError), reason="PyYAML raises other than YAMLError here")
 @pytest.mark.parametrize(
     "text",
     ["name: 2024-99-99\n", "name: ok\nclock_ns: !!float x\n", "name: " + "[" * 1000],
@@ -244,7 +242,6 @@ def test_yaml_that_cannot_be_constructed(tmp_path: Path, text: str) -> None:
     refusal(spec_file(tmp_path, text))
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="only a missing file and a folder are caught")
 @pytest.mark.parametrize("name", ["spec.yaml/inner.yaml", "a" * 300], ids=["under a file", "too long a name"])
 def test_a_path_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     spec_file(tmp_path, "name: ok\n")
