@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,10 +144,15 @@ def test_what_cannot_be_encoded_gets_one_line(instruction: Instruction, line: st
 @SAME
 @given(instructions(), st.data())
 def test_a_value_just_too_large_is_refused(instruction: Instruction, data: st.DataObject) -> None:
-    field = data.draw(st.sampled_from(isa.BY_NAME[instruction.op].operands or HEADER[2:]))
-    values = dict(instruction.operands) | {field.name: 1 << field.bits}
-    with pytest.raises(InputError, match=rf"\.{field.name} = {1 << field.bits} does not fit {field.bits} bits"):
-        encode(Instruction(instruction.op, values, instruction.flags, instruction.waits))
+    field = data.draw(st.sampled_from((*isa.BY_NAME[instruction.op].operands, *HEADER[2:])))
+    large = 1 << field.bits
+    if field in HEADER:
+        waits = tuple(large if f is field else wait for f, wait in zip(HEADER[2:], instruction.waits, strict=True))
+        changed = replace(instruction, waits=waits)
+    else:
+        changed = replace(instruction, operands=dict(instruction.operands) | {field.name: large})
+    with pytest.raises(InputError, match=rf"\.{field.name} = {large} does not fit {field.bits} bits"):
+        encode(changed)
 
 
 def test_every_other_opcode_is_illegal() -> None:
