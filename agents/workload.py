@@ -81,7 +81,7 @@ class GoldenWorkload:
         inputs = mfm_api.inputs_for(found.program)
         expected = execute(graph, inputs)
         with open_session() as session:
-            done = RtlRunner(session, found.program, HANG * found.cycles).run(inputs)
+            done = RtlRunner(session, design.manifest, found.program).run(inputs)
         if done.status != "done":
             return WorkloadReport((Finding(f"{graph.name}: the run ended with {done.status}"),), 0, done.counters)
         return WorkloadReport(

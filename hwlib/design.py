@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwlib import contracts, isa
+from hwlib.documents import read_document
 from hwlib.errors import InputError
 
 PLATFORM = Path(__file__).parent / "platform"
@@ -138,19 +138,10 @@ def platform_files() -> tuple[Path, ...]:
 def read_manifest(path: Path) -> Manifest:
     """The manifest at `path`; InputError names the file, the field and the rule."""
     try:
-        data = yaml.safe_load(path.read_text())
+        return read_document(path, Manifest, "docs/design.md")
     except FileNotFoundError:
-        raise InputError(
-            "no design.yaml here", str(path.parent), "a design is a folder with design.yaml and rtl/*.v"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"not valid YAML: {error}", str(path)) from None
-    try:
-        return Manifest.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ":".join([str(path), *map(str, first["loc"])])
-        raise InputError(first["msg"].removeprefix("Value error, "), where, "see docs/design.md") from None
+        where, mend = str(path.parent), "a design is a folder with design.yaml and rtl/*.v"
+        raise InputError("no design.yaml here", where, mend) from None
 
 
 def read_design(folder: Path) -> Design:

@@ -82,7 +82,8 @@ class Opcode:
     operands: tuple[Field, ...]
 
     def field(self, name: str) -> Field:
-        for item in (*HEADER, *self.operands):
+        """The operand called `name`; InputError if there is none."""
+        for item in self.operands:
             if item.name == name:
                 return item
         raise InputError(f"{self.name} has no field '{name}'", "isa", f"use one of {[f.name for f in self.operands]}")
@@ -231,13 +232,13 @@ def encode(instruction: Instruction) -> int:
     unknown = set(instruction.flags) - set(bits)
     if unknown:
         raise InputError(f"{op.name} has no flag {sorted(unknown)}", "isa", f"use some of {sorted(bits)}")
-    values = dict(zip((f.name for f in HEADER[2:]), instruction.waits, strict=True))
-    values |= {"opcode": op.code, "flags": sum(1 << bits[f] for f in instruction.flags)} | dict(instruction.operands)
+    head = (op.code, sum(1 << bits[flag] for flag in instruction.flags), *instruction.waits)
+    fields = [*zip(HEADER, head, strict=True), *((op.field(name), v) for name, v in instruction.operands.items())]
     word = 0
-    for name, value in values.items():
-        item = op.field(name)
+    for item, value in fields:
         if not 0 <= value < 1 << item.bits:
-            raise InputError(f"{op.name}.{name} = {value} does not fit {item.bits} bits", "isa", "split the operation")
+            what = f"{op.name}.{item.name} = {value} does not fit {item.bits} bits"
+            raise InputError(what, "isa", "split the operation")
         word |= value << item.low
     return word
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from hwlib.documents import read_document
 from hwlib.errors import InputError
 
 
@@ -55,13 +55,6 @@ class Spec(_Strict):
 def read_spec(path: Path) -> Spec:
     """The spec at `path`; InputError names the file, the field and the rule it breaks."""
     try:
-        data = yaml.safe_load(path.read_text())
+        return read_document(path, Spec, "docs/spec.md")
     except FileNotFoundError:
         raise InputError("no such spec file", str(path), "write one as in docs/spec.md") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise InputError(f"not a YAML file: {error}", str(path)) from None
-    try:
-        return Spec.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(first["msg"], ":".join([str(path), *map(str, first["loc"])]), "see docs/spec.md") from None

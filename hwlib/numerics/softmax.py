@@ -63,6 +63,6 @@ def softmax(scores: Int, frac: int, counted: NDArray[np.bool_] | None = None) ->
 
 
 def causal(rows: int, cols: int, valid: int) -> NDArray[np.bool_]:
-    """The mask [rows, cols] of SOFTMAX with CAUSAL: element (r, c) counts if ``c < valid + r``."""
+    """The mask [rows, cols] of SOFTMAX with CAUSAL: element (r, c) counts if ``c < valid + r``. Exact."""
     mask: NDArray[np.bool_] = np.arange(cols) < valid + np.arange(rows)[:, None]
     return mask

@@ -147,7 +147,7 @@ class DesignRunner:
         """The graph's output."""
         program = self.image.program(graph, _is_step(graph))
         if self.runner is None:
-            self.runner = RtlRunner(self.simulation, self.design.manifest, self.memory, program)
+            self.runner = RtlRunner(self.simulation, self.design.manifest, program)
         self.runner.switch(program)
         done = self.runner.run(inputs)
         if done.status != "done":

@@ -40,17 +40,18 @@ class RtlRun:
 class RtlRunner:
     """A simulated design with a program in its memory. Memory outlives a run, and `switch` to another program."""
 
-    def __init__(self, simulation: Simulation, manifest: Manifest, memory: MemoryModel, program: Program) -> None:
-        self._simulation, self._manifest, self._memory = simulation, manifest, memory
+    def __init__(self, simulation: Simulation, manifest: Manifest, program: Program) -> None:
+        self._simulation, self._manifest = simulation, manifest
         self._loaded: set[tuple[int, int]] = set()
         self.switch(program)
 
     def switch(self, program: Program) -> None:
         """Make `program` the one that runs; of its image only what no program before had is written."""
         program.check(self._manifest)
-        modelled = run_cycles(program, self._manifest, self._memory.latency).cycles
+        memory = self._simulation.memory
+        modelled = run_cycles(program, self._manifest, memory.latency).cycles
         self._program = program
-        self._max_cycles = int(PATIENCE * modelled / (1 - self._memory.stall) ** 2) + 100_000
+        self._max_cycles = int(PATIENCE * modelled / (1 - memory.stall) ** 2) + 100_000
         for segment in program.image:
             place = (segment.addr, len(segment.data))
             if place not in self._loaded:
@@ -92,9 +93,8 @@ class RtlRunner:
 def open_runner(program: Program, design: Design, memory: MemoryModel | None = None) -> Iterator[RtlRunner]:
     """`program` loaded on `design`. Raises InputError if it is for another shape or the design does not build."""
     program.check(design.manifest)
-    model = memory or MemoryModel()
-    with open_simulation(design, model) as simulation:
-        yield RtlRunner(simulation, design.manifest, model, program)
+    with open_simulation(design, memory) as simulation:
+        yield RtlRunner(simulation, design.manifest, program)
 
 
 def run_rtl(

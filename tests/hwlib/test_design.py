@@ -40,7 +40,7 @@ def test_a_manifest_takes_the_contracts_defaults(tmp_path: Path) -> None:
         ("name: x\nclock_ns: 8\nisa: 9\nparameters: {}\n", "isa 9 is not supported"),
         ("name: x\nparameters: {}\n", "clock_ns: Field required"),
         ("name: x\nclock_ns: 8\nparameters: {}\ncolour: red\n", "colour: Extra inputs"),
-        ("name: [", "not valid YAML"),
+        ("name: [", "not a YAML file"),
         ("", "Input should be"),
     ],
 )

@@ -44,6 +44,7 @@ class _Plan:
     latency: tuple[int, int] = (1, 12)
     gap: float = 0.3
     fault: Fault = Fault.NONE
+    misaligned: str = ""
     full_rate: bool = False
     reset: bool = False
 
@@ -59,14 +60,15 @@ _PLANS = (
     _Plan("full-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True),
     _Plan("long-latency", stall=0.0, latency=(40, 40), gap=0.0),
     _Plan("bus-error", fault=Fault.AXI_READ),
-    _Plan("unaligned", fault=Fault.UNALIGNED),
+    _Plan("unaligned", fault=Fault.UNALIGNED, misaligned="dram_addr"),
+    _Plan("unaligned-stride", fault=Fault.UNALIGNED, misaligned="dram_stride"),
     _Plan("reset", reset=True),
 )
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Copies under stalls and at full rate, an AXI error, an unaligned instruction, a reset in mid-flight."""
-    words = max(20, -(-transactions // (len(_PLANS) - 2)))
+    """Copies under stalls and at full rate, an AXI error, unaligned instructions, a reset in mid-flight."""
+    words = max(20, -(-transactions // sum(not plan.fault for plan in _PLANS)))
     return [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
 
 
@@ -95,8 +97,8 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
     else:
         transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else 1)
     low, high, bad = 0, 0, len(transfers)
-    if plan.fault is Fault.UNALIGNED:
-        bad, transfers = misalign(rng, transfers, point["AXI_BYTES"])
+    if plan.misaligned:
+        bad, transfers = misalign(rng, transfers, point["AXI_BYTES"], plan.misaligned)
     if plan.fault is Fault.AXI_READ:
         low, high, bad = error_range(rng, transfers, point)
     word = point["T"] * point["D"]

@@ -53,8 +53,11 @@ class Transfer:
 def random_transfers(
     rng: random.Random, words: int, point: Mapping[str, int], spaces: Sequence[int], least: int = 1
 ) -> list[Transfer]:
-    """At least `least` transfers of at least `words` words in all: short and long rows, any stride, near page ends."""
-    made: list[Transfer] = []
+    """At least `least` transfers of at least `words` words in all: short and long rows, any stride, near page ends.
+
+    The first has one row, over the end of a page.
+    """
+    made = [_across_pages(rng, point, rng.choice(spaces))]
     while len(made) < least or sum(t.count for t in made) < words:
         made.append(_random_transfer(rng, point, rng.choice(spaces)))
     return made
@@ -65,6 +68,12 @@ def long_transfers(rng: random.Random, words: int, point: Mapping[str, int], spa
     size = max(64, 64 * point["AXI_BYTES"] // (point["T"] * point["D"]))
     starts = [_page(rng) for _ in range(max(2, -(-words // size)))]
     return [Transfer(start, rng.randrange(1 << 16), 1, size, 0, 0, rng.choice(spaces)) for start in starts]
+
+
+def _across_pages(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
+    beat, word, words = point["AXI_BYTES"], point["T"] * point["D"], rng.randint(2, 8)
+    start = _page(rng) - beat * rng.randrange(1, words * word // beat)
+    return Transfer(start, rng.randrange(1 << 16), 1, words, 0, words, space)
 
 
 def _random_transfer(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
@@ -89,10 +98,9 @@ def random_bytes(rng: random.Random, addresses: Iterable[int]) -> dict[int, int]
     return {address: rng.randrange(256) for address in addresses}
 
 
-def misalign(rng: random.Random, transfers: list[Transfer], beat: int) -> tuple[int, list[Transfer]]:
-    """The index of a transfer in the middle, and the transfers with its address or stride off the beat size."""
+def misalign(rng: random.Random, transfers: list[Transfer], beat: int, field: str) -> tuple[int, list[Transfer]]:
+    """The index of a transfer in the middle, and the transfers with its `field`, an address or stride, off beats."""
     bad, off = len(transfers) // 2, rng.randrange(1, beat)
-    field = rng.choice(("dram_addr", "dram_stride"))
     broken = transfers[bad]
     aligned = getattr(broken, field) // PAGE * PAGE
     return bad, [*transfers[:bad], replace(broken, **{field: aligned + off}), *transfers[bad + 1 :]]

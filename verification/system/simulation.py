@@ -107,7 +107,8 @@ class Simulation:
         self._cleanup.close()
 
     def set_memory(self, memory: MemoryModel) -> None:
-        """Change the memory's behaviour; the bytes stay."""
+        """Change the memory's behaviour, `memory`; the bytes stay."""
+        self.memory = memory
         self._send(struct.pack("<cIQQQQ", b"M", memory.latency, int(memory.stall * 2**32), memory.seed,
                                memory.error_low, memory.error_high))  # fmt: skip
         self._receive(1)
