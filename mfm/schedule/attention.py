@@ -158,6 +158,8 @@ class Attention:
         room = entries // batch
         waiting: list[_Scored] = []
         for h, head in enumerate(op.heads):
+            if h == 0:
+                self._interleave(head)
             keys = self._keep(head.k, turned=False)
             queries = self._queries(head.q)
             values = self._keep(head.v, turned=True)
@@ -188,6 +190,36 @@ class Attention:
             self._rows(self.made[name])
         return self.low.grids[name]
 
+    def _interleave(self, head: QHead) -> None:
+        """The first GEMMs of a head row group by row group, for an input that is still being made."""
+        low = self.low
+        names = [n for n in (head.k, head.q, head.v)[: low.choices.interleave] if n in self.made and n not in self.kept]
+        if len(names) < 2 or low.past or any(n in low.grids or self.made[n].base.out not in self.held for n in names):
+            return
+        plain = [name for name in names if name == head.q or not (self.made[name].posts and name == head.v)]
+        for name in plain:
+            if name != head.q:
+                self.kept[name] = self._panels(name, self.made[name].cache, name == head.v)
+        for i in range(low.groups(max(self.made[name].base.rows for name in plain))):
+            for name in plain:
+                base = self.made[name].base
+                if i >= low.groups(base.rows):
+                    continue
+                if name == head.q:
+                    low.rowwise(base, range(i, i + 1))
+                else:
+                    self._fill(base, self.kept[name], name == head.v, range(i, i + 1))
+        for name in plain:
+            for post in self.made[name].posts:
+                if name == head.q:
+                    low.rowwise(post, range(low.groups(post.rows)))
+                else:
+                    self._late(post, self.kept[name])
+
+    def _late(self, post: Post, kept: _Kept) -> None:
+        for first, panel in kept.pieces:
+            self._post(post, first, panel)
+
     def _rows(self, made: _Made) -> None:
         """The tensor as row groups."""
         for op in (made.base, *made.posts):
@@ -205,8 +237,7 @@ class Attention:
                 base = self._copy(made.posts[-1])
             self._fill(base, kept, turned)
             for post in late:
-                for first, panel in kept.pieces:
-                    self._post(post, first, panel)
+                self._late(post, kept)
         return self.kept[name]
 
     def _panels(self, name: str, cache: QCache | None, turned: bool) -> _Kept:
@@ -248,13 +279,14 @@ class Attention:
                 (0, panel.rows, low.past // low.align * each, each) if turned else (block, 1, 0, panel.row_words)
             )
 
-    def _fill(self, op: QGemm, kept: _Kept, turned: bool) -> None:
-        """The GEMMs that write all rows, or the one new row, of keys or of transposed values."""
+    def _fill(self, op: QGemm, kept: _Kept, turned: bool, groups: range | None = None) -> None:
+        """The GEMMs that write all row groups (or `groups`), or the one new row, of keys or of transposed values."""
         low = self.low
+        groups = range(low.groups(op.rows)) if groups is None else groups
         breaks = tuple(first * low.tile // low.dot for first, _ in kept.pieces) if turned else (0,)
         for part in low.weights(op, breaks):
             across = part.first * low.tile // low.dot
-            for i in range(low.groups(op.rows)):
+            for i in groups:
                 block = low.past // low.tile if low.past else i * low.group
                 first, panel = max(p for p in kept.pieces if p[0] <= (part.first if turned else block))
                 if turned:

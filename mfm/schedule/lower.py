@@ -48,7 +48,9 @@ class Choices:
     split_words: row width from which a GEMM's input is kept in column chunks and accumulated over them (0: never;
     nor where a tile is narrower than a word, because accumulation is by tile and storing by word);
     columns: words of a column chunk in which the second of a pair of GEMMs and the sum after it pass through
-    memory instead of staying local (0: they stay).
+    memory instead of staying local (0: they stay); sweep: row groups that pass together through a GEMM, the sum
+    that reads it and the normalisation of that (0: all); interleave: how many of keys, queries and values of a first
+    head are made row group by row group; words: of the scratchpad that are used (0: all).
     """
 
     group: int = 1
@@ -58,13 +60,17 @@ class Choices:
     context_home: bool = False
     split_words: int = 0
     columns: int = 0
+    sweep: int = 0
+    interleave: int = 0
+    words: int = 0
 
 
 @dataclass(frozen=True)
 class _Chain:
     """What passes through local storage row group by row group.
 
-    front: a GEMM, or two and their product; second: the GEMM that alone reads it; add: the sum that alone reads that.
+    front: a GEMM, or two and their product, or one with the sum and the normalisation after it; second: the GEMM that
+    alone reads it; add: the sum that alone reads that.
     """
 
     front: tuple[RowOp, ...]
@@ -308,6 +314,8 @@ class Lowering:
                 return _Chain(front)
             front = (op, partner, reader)  # type: ignore[assignment]
             reader = self._reader(reader.out, index)
+        if isinstance(reader, QAdd) and len(front) == 1:
+            return _Chain(self._summed(op, reader))
         if not isinstance(reader, QGemm) or reader.rows != op.rows:
             return _Chain(front)
         second, reader = reader, self._reader(reader.out, index)
@@ -315,6 +323,15 @@ class Lowering:
             return _Chain(front, second)
         known = all(name in self.grids or name == second.out for name in (reader.a, reader.b))
         return _Chain(front, second, reader if known else None)
+
+    def _summed(self, op: QGemm, add: QAdd) -> tuple[RowOp, ...]:
+        """The GEMM, the sum and a normalisation of it, as far as they may be made together."""
+        known = all(name in self.grids or name == op.out for name in (add.a, add.b))
+        if add.rows != op.rows or not known:
+            return (op,)
+        norms = (o for o in self.graph.ops if isinstance(o, (QLayerNorm, QRmsNorm)) and o.a == add.out)
+        norm = next((o for o in norms if o.rows == op.rows and o.out not in self.held), None)
+        return (op, add) if norm is None else (op, add, norm)
 
     def _joins(self, partner: object, op: QGemm) -> bool:
         """Whether `partner` is another GEMM of the same rows that can be made with `op`."""
@@ -333,7 +350,8 @@ class Lowering:
             self.splitting |= {item.out for item in chain.front}
         if len(chain.ops) > 1:
             self.fused |= {item.out for item in chain.ops}
-        size = self.choices.chunk if chain.second is not None and self.choices.chunk else groups
+        some_groups = self.choices.sweep if chain.second is None else self.choices.chunk
+        size = some_groups or groups
         narrow = self._narrow(chain.second, chain.add) if self.choices.columns and chain.second and chain.add else None
         for first in range(0, groups, size):
             some = range(first, min(first + size, groups))

@@ -19,8 +19,11 @@ from mfm.schedule.order import program_order
 from mfm.schedule.panels import Memory
 from mfm.schedule.residency import residency
 
-EFFORT = 16_000
-"""Instructions the search may emit over all schedules it tries: bounds its time, and is the same on every machine."""
+EFFORT = 30_000
+"""Instructions the search may emit over the schedules it tries at a level: bounds its time on every machine alike."""
+LADDER_BYTES = 65_536
+"""The least scratchpad searched on the way to a larger one."""
+LEVELS = 12
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,12 @@ def build(
 
     Raises InputError if it does not fit the machine; `memory` is then of no further use.
     """
-    lowered = Lowering(graph, manifest, choices, Memory() if memory is None else memory).run()
-    events = program_order(residency(lowered.steps, manifest), manifest, latency)
+    used = manifest
+    if choices.words:
+        limited = manifest.parameters | {"WORDS": min(choices.words, manifest.parameters["WORDS"])}
+        used = manifest.model_copy(update={"parameters": limited})
+    lowered = Lowering(graph, used, choices, Memory() if memory is None else memory).run()
+    events = program_order(residency(lowered.steps, used), used, latency)
     builder = ProgramBuilder(manifest)
     for event, need in events:
         builder.emit(event.op, event.operands, event.flags, event.layer, need)
@@ -85,19 +92,38 @@ class _Search:
         self.best: tuple[int, Choices, Program] | None = None
         self.error: InputError | None = None
         self.effort = 0
+        self.level_memory = memory
 
     def run(self) -> Scheduled:
-        for choices in self._starts():
-            self._try(choices)
+        """Level by level: the program of a smaller scratchpad runs on a larger one too, so none is ever slower."""
+        whole = self.manifest.parameters["WORDS"]
+        ladder = [LADDER_BYTES << n >> (self.manifest.word_bytes.bit_length() - 1) for n in range(LEVELS)]
+        for words in [*(size for size in ladder if size < whole), whole]:
+            self._level(words, 0 if words == whole else words)
         if self.best is None:
             raise self.error or InputError("nothing to schedule", self.graph.name)
-        for name, values in self._axes():
-            for value in values:
-                if self.effort < self.limit:
-                    self._try(replace(self.best[1], **{name: value}))  # type: ignore[arg-type]
         cycles, choices, program = self.best
         self.memory.adopt(self.best_memory)
         return Scheduled(program, choices, cycles, len(self.seen))
+
+    def _level(self, words: int, limit: int) -> None:
+        """Search with `words` of scratchpad, from the starting points and from the best of the levels before."""
+        self.effort, before, self.best = 0, self.best, None
+        starts = list(self._starts(words))
+        for choices in [*starts, *([before[1]] if before is not None else [])]:
+            self._try(replace(choices, words=limit))
+        if self.best is None:
+            for choices in self._last_starts(words):
+                self._try(replace(choices, words=limit))
+        for name, values in self._axes(words):
+            for value in values:
+                if self.best is not None and self.effort < self.limit:
+                    self._try(replace(self.best[1], **{name: value}))
+        found = self.best
+        self.best = min((item for item in (before, found) if item is not None), key=lambda item: item[0], default=None)
+        if self.best is not found:
+            self.best_memory = self.level_memory
+        self.level_memory = self.best_memory
 
     def _try(self, choices: Choices) -> None:
         if choices in self.seen:
@@ -114,19 +140,23 @@ class _Search:
         if self.best is None or cycles < self.best[0]:
             self.best, self.best_memory = (cycles, choices, program), memory
 
-    def _starts(self) -> Iterable[Choices]:
-        """From the roomy to the frugal: the last ones are for scratchpads where the others do not fit."""
-        words, width = self.manifest.parameters["WORDS"], self._width()
+    def _starts(self, words: int) -> Iterable[Choices]:
+        """From the roomy to the frugal."""
+        width = self._width()
         yield Choices(self._row_blocks(), words // 8, ahead=1)
+        if self._row_blocks() == 1:
+            return
         if self.manifest.dot <= self.manifest.tile:
             yield Choices(1, width, 3, 0, True, width)
         yield Choices(
             1, self._step * width, 3, 0, True, columns=4 * self._step * self.manifest.tile // self.manifest.dot
         )
-        if self.best is None:
-            yield Choices(1, 1, chunk=1, context_home=True)
-            yield Choices(1, 1, chunk=1, context_home=True, columns=1)
-            yield Choices(1, 1, chunk=1, context_home=True, split_words=max(1, words // 8), columns=1)
+
+    def _last_starts(self, words: int) -> Iterable[Choices]:
+        """For scratchpads where nothing else fits."""
+        yield Choices(1, 1, chunk=1, context_home=True)
+        yield Choices(1, 1, chunk=1, context_home=True, columns=1)
+        yield Choices(1, 1, chunk=1, context_home=True, split_words=max(1, words // 8), columns=1)
 
     @property
     def _step(self) -> int:
@@ -142,15 +172,24 @@ class _Search:
         rows = max(op.rows for op in self.graph.ops if isinstance(op, QGemm))
         return -(-rows // self.manifest.tile)
 
-    def _axes(self) -> list[tuple[str, list[int]]]:
+    def _axes(self, words: int) -> list[tuple[str, list[int]]]:
         """What may be changed in the best so far, one at a time, the likeliest to matter first."""
-        blocks, words = self._row_blocks(), self.manifest.parameters["WORDS"]
+        blocks, width = self._row_blocks(), self._width()
         heads = max((len(op.heads) for op in self.graph.ops if isinstance(op, QAttention)), default=1)
+        panels = sorted({words // 24, words // 12, words // 5, width, 2 * width})
+        if blocks == 1:
+            return [("ahead", sorted({0, 1, heads - 1})), ("weight_words", panels)]
+        groups = -(-blocks // self._step)
+        step = self._step * self.manifest.tile // self.manifest.dot
         return [
-            ("ahead", sorted({0, 1, heads - 1})),
+            ("ahead", [0, 1]),
+            ("chunk", sorted({0, 2, 3, 4} & set(range(groups)))),
+            ("interleave", [0, 2, 3]),
+            ("columns", [0, 4 * step, 12 * step]),
             ("context_home", [0, 1]),
-            ("chunk", sorted({0, 2, 3, 4} & set(range(blocks)))),
-            ("weight_words", sorted({words // 24, words // 12, words // 5, self._width(), 2 * self._width()})),
+            ("sweep", sorted({0, -(-groups // 2)})),
+            ("weight_words", panels),
             ("group", sorted({g for g in (1, 2, 4) if g <= blocks})),
-            ("split_words", [0, self._width()] if self.manifest.dot <= self.manifest.tile else [0]),
+            ("ahead", [heads - 1]),
+            ("split_words", [0, width] if self.manifest.dot <= self.manifest.tile else [0]),
         ]

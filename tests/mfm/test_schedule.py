@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
@@ -9,13 +11,13 @@ from hypothesis import strategies as st
 
 from hwlib.design import Manifest
 from hwlib.errors import InputError
-from mfm.compress.integer import IntegerGraph, execute
+from mfm.compress.integer import IntegerGraph, QAttention, execute
 from mfm.program.effects import accesses
 from mfm.run.cycles import run_cycles
-from mfm.run.golden import run_golden
+from mfm.run.golden import golden_machine, run_golden
 from mfm.schedule.lower import Choices
 from mfm.schedule.schedule import build, schedule
-from mfm.workloads import random_input
+from mfm.workloads import Decoder, DecoderShape, random_caches, random_input
 from tests.mfm.machines import block, machine
 
 MACHINES = [
@@ -27,6 +29,44 @@ MACHINES = [
     machine(T=4, D=16, AXI_BYTES=16, BANKS=2),
     machine(T=2, D=16, WORDS=128, MATRIX_PARAMS=64),
 ]
+
+
+def computes(graph: IntegerGraph, manifest: Manifest, choices: Choices | None = None) -> None:
+    """As `agrees`, for graphs with caches, which end up as the graph's too."""
+    program = schedule(graph, manifest, effort=0).program if choices is None else build(graph, manifest, choices)
+    inputs, caches = random_input(graph, 5), random_caches(graph, 6)
+    machine = golden_machine(program, np.random.default_rng(1))
+    for cache in program.caches:
+        machine.write(cache.addr, cache.pack(caches[cache.name], program.target))
+    for slot in program.inputs:
+        machine.write(slot.addr, slot.pack(inputs[slot.name], program.target))
+    for item in program.instructions:
+        machine.execute(item)
+    slot = program.outputs[0]
+    found = slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+    assert np.array_equal(found, execute(graph, inputs, caches))
+    for cache in program.caches:
+        data = machine.read(cache.addr, cache.nbytes(program.target))
+        assert np.array_equal(cache.decode(data, len(caches[cache.name]), program.target), caches[cache.name])
+
+
+def decoder(
+    kv_heads: int = 2, share: int = 2, size: int = 3, ff: int = 20, layers: int = 1, gated: bool = True, bits: int = 8
+) -> Decoder:
+    heads = kv_heads * share
+    return Decoder(DecoderShape(2 * size * heads, heads, kv_heads, ff, layers, 0, 40, gated, bits))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 35), st.booleans(), st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 30),
+    st.sampled_from([4, 8]), st.booleans(), st.sampled_from(MACHINES),
+)  # fmt: skip
+def test_decoders_compute_the_same(
+    tokens: int, step: bool, kv_heads: int, share: int, size: int, ff: int, bits: int, gated: bool, manifest: Manifest
+) -> None:
+    made = decoder(kv_heads, share, size, ff, bits=bits, gated=gated, layers=1 + tokens % 2)
+    computes(made.step(tokens) if step else made.prefill(tokens), manifest)
 
 
 def agrees(graph: IntegerGraph, manifest: Manifest, choices: Choices | None = None) -> None:
@@ -60,6 +100,9 @@ CHOICES = st.builds(
     context_home=st.booleans(),
     split_words=st.sampled_from([0, 2, 4]),
     columns=st.sampled_from([0, 1, 4]),
+    sweep=st.integers(0, 2),
+    interleave=st.sampled_from([0, 2, 3]),
+    words=st.sampled_from([0, 120]),
 )
 
 
@@ -72,6 +115,17 @@ def test_every_choice_that_fits_is_correct(choices: Choices, manifest: Manifest)
     except InputError:
         reject()
     agrees(graph, manifest, choices)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(CHOICES, st.booleans(), st.sampled_from(MACHINES))
+def test_every_choice_for_a_decoder_that_fits_is_correct(choices: Choices, step: bool, manifest: Manifest) -> None:
+    graph = decoder(bits=4).step(21) if step else decoder().prefill(21)
+    try:
+        build(graph, manifest, choices)
+    except InputError:
+        reject()
+    computes(graph, manifest, choices)
 
 
 def test_no_program_touches_storage_the_machine_does_not_have() -> None:
@@ -107,9 +161,26 @@ def test_a_larger_scratchpad_costs_no_traffic() -> None:
     assert cycles == sorted(cycles, reverse=True)
 
 
+def test_masked_keys_cost_no_beats() -> None:
+    graph = decoder().prefill(32)
+    whole = [replace(op, causal=False) if isinstance(op, QAttention) else op for op in graph.ops]
+    plain = IntegerGraph(graph.name, tuple(whole), graph.output, 1.0)
+    manifest = machine(WORDS=1024)
+    seen = [build(g, manifest, Choices()).mac_beats for g in (graph, plain)]
+    assert seen[1] - seen[0] >= 0.9 * (plain.macs - graph.macs - 4 * 32 * 32) / 64
+
+
+@pytest.mark.parametrize("words", [4096, 8192, 16384])
+def test_no_larger_scratchpad_is_slower(words: int) -> None:
+    graph = block(24, 64, 2, 96)
+    sizes = {"VECTOR_PARAMS": 256, "MATRIX_PARAMS": 256}
+    smaller = schedule(graph, machine(WORDS=words, **sizes), effort=4000).cycles
+    assert schedule(graph, machine(WORDS=2 * words, **sizes), effort=4000).cycles <= smaller
+
+
 def test_what_cannot_fit_names_the_parameter() -> None:
     with pytest.raises(InputError, match=r"tiny: WORDS: .* do not fit 64; use a larger value or a smaller model"):
-        schedule(block(64, 64, 1, 64), machine(WORDS=64))
+        schedule(block(8, 128, 1, 8), machine(WORDS=64))
     with pytest.raises(InputError, match="tiny: VECTOR_PARAMS"):
         schedule(block(4, 160, 4, 8), machine(WORDS=4096))
 

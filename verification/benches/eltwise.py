@@ -130,8 +130,7 @@ def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[Requan
     """The first operand's parameters, and the second's: a multiplier, and a bias and shift that must be ignored."""
     first, second = random_param(rng, kind.bits), random_param(rng, kind.bits)
     if rng.random() < (0.5 if style.name == "corners" else 0.1):
-        first = _edge_param(rng, kind)
-        return first, RequantParams(int(rng.integers(-2, 3)), second.bias, second.shift)
+        return _edge_param(rng, kind), RequantParams(int(rng.choice([0, 0, -1, 2])), second.bias, second.shift)
     near = int(np.clip(first.mult + rng.integers(-200, 200), -(1 << 15), (1 << 15) - 1))
     return first, (RequantParams(near, second.bias, second.shift) if rng.random() < 0.5 else second)
 
@@ -139,9 +138,9 @@ def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[Requan
 def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
     """Parameters that leave u as it is, or bring it by their bias to the edge of saturation."""
     shift = int(rng.integers(1, 14))
-    edge = int(rng.choice([0, WIDE_MAX if kind.wide_out else 128])) * int(rng.choice([-1, 1]))
-    bias = (edge << shift) + int(rng.integers(-3, 4)) * int(rng.choice([1, 1 << (shift - 1)]))
-    return RequantParams(int(rng.choice([-1, 0, 1])) << shift, bias, shift)
+    edge = (WIDE_MAX if kind.wide_out else 128) * int(rng.choice([-1, 0, 1]))
+    halves = int(rng.integers(-2, 3))
+    return RequantParams(int(rng.choice([-1, 0, 0, 1])) << shift, (2 * edge + halves) << (shift - 1), shift)
 
 
 def _slow(seen: Observed, needs: list[int]) -> list[Mismatch]:
