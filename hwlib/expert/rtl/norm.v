@@ -1,5 +1,5 @@
 // norm: integer LayerNorm and RMSNorm of T rows at once.
-// Throughput: one column a cycle, 70 idle cycles between pass 0 and pass 1. Latency: 6 cycles from a pass-1
+// Throughput: one column a cycle, 70 idle cycles between pass 0 and pass 1. Latency: 7 cycles from a pass-1
 // column to its y beat. x and y are valid/ready streams; the whole block holds while a y beat is refused.
 //
 // Pass 0 gathers S and Q in one accumulator: x*(x - 2^27) = x^2 - 2^27*x; with rms just x*x, which leaves S at 0.
@@ -23,7 +23,7 @@ module norm #(
     input  wire           y_ready,
     output wire [8*T-1:0] y_data
 );
-    localparam LATENCY = 6;
+    localparam LATENCY = 7;
 
     wire               step = y_ready || !y_valid;
     wire               streaming;
@@ -54,14 +54,15 @@ module norm #(
 
     // The column's parameters travel beside it to the stages that use them.
     reg [15:0] mult0, mult1, mult2, mult3;
-    reg [39:0] bias0, bias1, bias2, bias3;
-    reg [5:0]  shift0, shift1, shift2, shift3, shift4;
+    reg [39:0] bias0, bias1, bias2, bias3, bias4;
+    reg [5:0]  shift0, shift1, shift2, shift3, shift4, shift5;
 
     always @(posedge clk)
         if (step) begin
             {mult3, mult2, mult1, mult0} <= {mult2, mult1, mult0, x_param[15:0]};
-            {bias3, bias2, bias1, bias0} <= {bias2, bias1, bias0, x_param[63:24]};
-            {shift4, shift3, shift2, shift1, shift0} <= {shift3, shift2, shift1, shift0, x_param[21:16] - 6'd1};
+            {bias4, bias3, bias2, bias1, bias0} <= {bias3, bias2, bias1, bias0, x_param[63:24]};
+            {shift5, shift4, shift3, shift2, shift1} <= {shift4, shift3, shift2, shift1, shift0};
+            shift0 <= x_param[21:16] - 6'd1;
         end
 
     wire [2:0] pick;
@@ -114,8 +115,8 @@ module norm #(
                 .root_step(root_step),
                 .root_mode(root_mode),
                 .mult(mult3),
-                .bias(bias3),
-                .shift(shift4),
+                .bias(bias4),
+                .shift(shift5),
                 .y(y_data[8*r +: 8])
             );
         end

@@ -1,6 +1,6 @@
 // norm_lane: one row of norm, under the control of norm_program.
-// Three stages gather and scale: byte, product, accumulate. Three more finish a
-// pass-1 column: shift and saturate to the normalised z (int16); multiply by gamma and add beta; round.
+// Three stages gather and scale: byte, product, accumulate. Four more finish a pass-1 column: shift and saturate to
+// the normalised z (int16); multiply by gamma; add beta; round. Products are kept as two rows, which the next stage adds.
 //
 //   acc  Q and S in pass 0 (Q + 2^27*sum), V, its normalised and shifted-out radicand, the divisor, then C
 //   row  Q, then remainder and root (or quotient) of the serial steps, then n*r for pass 1
@@ -54,8 +54,8 @@ module norm_lane (
             endcase
 
     // Stage 1: the product.
-    reg  [36:0] product;
-    wire [36:0] wide_by_narrow;
+    reg  [47:0] product, product_carry;
+    wire [47:0] wide_by_narrow, wide_by_narrow_carry;
 
     wire [28:0] wide = ({29{operand[0]}} & {!rms || narrow[7], rms ^ !narrow[7], {19{narrow[7]}}, narrow}) |
                        ({29{operand[1]}} & {1'b0, row[27:0]}) |
@@ -63,17 +63,25 @@ module norm_lane (
                        ({29{operand[3]}} & {16'b0, cols}) |
                        ({29{operand[4]}} & (29'd32 << fit));
 
-    norm_multiply #(.A(29), .B(8), .W(37)) u_product (.a(wide), .b(narrow), .product(wide_by_narrow));
+    norm_multiply #(.A(29), .B(8), .W(48)) u_product (
+        .a(wide), .b(narrow), .sum(wide_by_narrow), .carry(wide_by_narrow_carry)
+    );
 
     always @(posedge clk)
-        if (step)
-            product <= wide_by_narrow;
+        if (step) begin
+            product       <= wide_by_narrow;
+            product_carry <= wide_by_narrow_carry;
+        end
 
     // Stage 2: accumulate. The upper byte holds only a part of S, which no shifted base needs.
     wire [39:0] addend = ({40{base[0]}} & acc[39:0]) | ({40{base[1]}} & {acc[32:0], 7'b0}) |
                          ({40{base[2]}} & {acc[37:0], 2'b0}) | ({40{base[3]}} & {24'b0, row[15:0]});
-    wire [47:0] total = {{8{|base}} & acc[47:40], addend} + {{11{product[36]}}, product};
+    wire [47:0] total;
     wire        keep  = normalise && acc[39:38] != 2'b0;
+
+    norm_add #(.W(48), .BLOCK(14), .BLOCKS(2)) u_total (
+        .x({{8{|base}} & acc[47:40], addend}), .y(product), .z(product_carry), .sum(total)
+    );
 
     always @(posedge clk)
         if (step) begin
@@ -104,10 +112,11 @@ module norm_lane (
                 row <= {1'b0, load_root, 15'b0, row[14:0], 1'b0};
         end
 
-    // Stages 3 to 5: z, gamma and beta, rounding. z is shifted as a one's-complement magnitude.
+    // Stages 3 to 6: z, gamma, beta, rounding. z is shifted as a one's-complement magnitude.
     reg  [31:0]        scaled; // the product's bits 37 to 6, as it is shifted by fit + 6
     reg  [15:0]        z;
-    reg         [40:0] biased;
+    reg  [40:0] weighed, weighed_carry;
+    reg  [40:0] biased;
 
     wire [30:0] by0  = scaled[30:0] ^ {31{scaled[31]}};
     wire [29:0] by16 = fit[4] ? {15'b0, by0[30:16]} : by0[29:0];
@@ -118,15 +127,18 @@ module norm_lane (
     wire        over = (!fit[4] && by0[30]) || (!fit[3] && |by16[29:22]) || (!fit[2] && |by8[21:18]) ||
                        (!fit[1] && |by4[17:16]) || (!fit[0] && by2[15]);
 
-    wire [40:0]        z_by_mult;
+    wire [40:0] z_by_mult, z_by_mult_carry, with_bias;
 
-    norm_multiply #(.A(16), .B(16), .W(41)) u_weigh (.a(z), .b(mult), .product(z_by_mult));
+    norm_multiply #(.A(16), .B(16), .W(41)) u_weigh (.a(z), .b(mult), .sum(z_by_mult), .carry(z_by_mult_carry));
+    norm_add #(.W(41), .BLOCK(12), .BLOCKS(2)) u_bias (.x({bias[39], bias}), .y(weighed), .z(weighed_carry), .sum(with_bias));
 
     always @(posedge clk)
         if (step) begin
             scaled <= total[37:6];
             z      <= {scaled[31], (by1 | {15{over}}) ^ {15{scaled[31]}}};
-            biased <= z_by_mult + {bias[39], bias};
+            weighed       <= z_by_mult;
+            weighed_carry <= z_by_mult_carry;
+            biased        <= with_bias;
         end
 
     wire unused = &{1'b0, difference[18:17]};

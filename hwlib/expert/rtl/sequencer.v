@@ -52,6 +52,7 @@ module sequencer #(
     localparam [2:0] NONE = 3'd0, AXI_READ = 3'd4;
 
     reg running, ending, failed;
+    reg pushed; // an instruction went to a queue in the cycle before: it counts as pending now
     reg [2:0] code;
     reg [31:0] pc;
     reg [PENDING_BITS-1:0] pending;
@@ -67,7 +68,8 @@ module sequencer #(
     wire wrong = fetch_error || defect != NONE;
     wire decode = fetched && !stop && (wrong || is_end || (engine & full) == 4'd0);
     wire [3:0] push = decode && !wrong ? engine : 4'd0;
-    wire done = running && fetch_idle && (failed || (ending && pending == {PENDING_BITS{1'b0}}));
+    wire idle = pending == {PENDING_BITS{1'b0}} && !pushed;
+    wire done = running && fetch_idle && (failed || (ending && idle));
 
     assign r_ready = 1'b1;
     assign finish_fault = code;
@@ -146,6 +148,7 @@ module sequencer #(
             code <= NONE;
             pc <= 32'hffff_ffff;
             pending <= {PENDING_BITS{1'b0}};
+            pushed <= 1'b0;
             retired_load <= 16'd0;
             retired_store <= 16'd0;
             retired_matrix <= 16'd0;
@@ -157,7 +160,8 @@ module sequencer #(
                 code <= fetch_error ? AXI_READ : defect;
             if (decode)
                 pc <= pc + 1'b1;
-            pending <= pending + {{(PENDING_BITS-1){1'b0}}, |push} - {{(PENDING_BITS-3){1'b0}}, leaving};
+            pushed <= |push;
+            pending <= pending + {{(PENDING_BITS-1){1'b0}}, pushed} - {{(PENDING_BITS-3){1'b0}}, leaving};
             retired_load <= retired_load + {15'd0, retire_load};
             retired_store <= retired_store + {15'd0, retire_store};
             retired_matrix <= retired_matrix + {15'd0, retire_matrix};

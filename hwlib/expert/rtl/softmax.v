@@ -38,7 +38,7 @@ module softmax #(
     reg  [5:0] count;
     reg        fresh;     // totals start with the next p beat
     wire       sum_beat = p_valid && p_ready;
-    wire       divide = count >= SEARCH;
+    reg        divide;    // count has come to SEARCH
 
     assign x_ready = step && !(x_pass && summing);
     assign p_valid = exponent[2];
@@ -83,10 +83,14 @@ module softmax #(
         end
 
     always @(posedge clk)
-        if (!scaling)
-            count <= 6'd0;
-        else if (!s_valid)
-            count <= count + 6'd1;
+        if (!scaling) begin
+            count  <= 6'd0;
+            divide <= 1'b0;
+        end else begin
+            if (!s_valid)
+                count <= count + 6'd1;
+            divide <= divide || count == SEARCH - 6'd1;
+        end
 
     genvar r;
     generate
