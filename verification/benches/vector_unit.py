@@ -77,7 +77,7 @@ STYLES = (
     _Style("mixed", latency=(1, 4), stall=0.3),
     _Style("slow-memory", latency=(1, 12), stall=0.6, cols=(1, 12)),
     _Style("long-rows", latency=(1, 1), cols=(100, 130), blocks=2),
-    _Style("sustained", WIDE_KINDS[2:], (4, 4), cols=(1400, 1500), blocks=1),
+    _Style("sustained", WIDE_KINDS[2:], (1, 1), cols=(1400, 1500), blocks=1),
     _Style("reset", latency=(1, 4), stall=0.2, reset=True),
 )
 

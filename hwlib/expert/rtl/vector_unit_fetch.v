@@ -1,9 +1,9 @@
 // vector_unit_fetch: reads the words of an instruction's operands and serves them as columns, in the order
 // row-block, pass (LAYERNORM, RMSNORM and SOFTMAX two, the others one), word, column.
 // One column a cycle, or D columns in as many cycles as words are read for them, while reads are granted at that rate
-// and answered within 4 cycles. Requests never exceed the free places, so responses are never refused. The words of
-// two operands alternate a, b, with the high plane of a wide one before them; their columns come together. A word
-// leaves its slot for a shift register whose first column is on x.
+// and answered within 4 cycles (those of a wide operand within 3, with D < 4 in the next). Requests never exceed the
+// free places, so responses are never refused. The words of two operands alternate a, b, with the high plane of a wide
+// one before them; their columns come together. A word leaves its slot for a shift register whose first column is on x.
 module vector_unit_fetch #(
     parameter T = 4,
     parameter D = 4
@@ -41,16 +41,12 @@ module vector_unit_fetch #(
     localparam LOG_D  = $clog2(D);
     localparam POS_W  = (D > 1) ? LOG_D : 1;
     localparam END    = D - 1;
-    // Places: a word holds one for 7 cycles of latency or more, its group's last for 2 less than its first.
-    localparam SLOTS  = (D >= 8) ? 2 : (D >= 4) ? 4 : 8;   // of a and b, alternately
-    localparam HIGHS  = (D >= 16) ? 1 : (D >= 8) ? 2 : 3;  // of the high plane
-    localparam GROUPS = (D >= 4) ? SLOTS / 2 : HIGHS;      // of three words
-    localparam THREES = (HIGHS > GROUPS) ? 3 * GROUPS + 1 : 3 * GROUPS;
+    localparam SLOTS  = (D >= 8) ? 2 : (D >= 4) ? 4 : 8; // of a and b, alternately
+    localparam HIGHS  = (D >= 8) ? 1 : 2;                // of the high plane
+    localparam THREES = 3 * HIGHS;                       // words of groups of three
     localparam SLOT_W = $clog2(SLOTS);
+    localparam PAIR   = (SLOT_W > 1) ? 1 : 0;
     localparam ROOM_W = SLOT_W + 2;
-    localparam HIGH_W = (HIGHS > 1) ? $clog2(HIGHS) : 1;
-    localparam LAST   = HIGHS - 1;
-    localparam [HIGH_W-1:0] LAST_HIGH = LAST[HIGH_W-1:0];
     localparam [SLOT_W-1:0] ODD = 1;
     localparam [12:0] ALL_COLUMNS = 13'd4096;
     localparam [12:0] ROWS = T[12:0];
@@ -73,7 +69,6 @@ module vector_unit_fetch #(
     reg  [WORD-1:0]   slots [0:SLOTS-1];
     reg  [WORD-1:0]   highs [0:HIGHS-1];
     reg  [SLOT_W-1:0] fill, take;
-    reg  [HIGH_W-1:0] high_fill, high_take;
     reg               fill_high;      // the next response is of the high plane
     reg  [SLOT_W:0]   filled;         // slots
     reg  [WORD-1:0]   columns_a, columns_h, columns_b;
@@ -89,6 +84,8 @@ module vector_unit_fetch #(
     wire [SLOT_W:0]   freed = load ? (pairs ? 2 : 1) : 0;
     wire [ROOM_W-1:0] returned = load ? (threes ? 3 : pairs ? 2 : 1) : 0;
     wire              slot_comes = r_rsp_valid && !fill_high;
+    wire              high_fill = HIGHS > 1 && fill[PAIR]; // the high word of a pair of slots
+    wire              high_take = HIGHS > 1 && take[PAIR];
     wire              row_end = number == last_number;
 
     assign turn     = load || shift;
@@ -162,8 +159,6 @@ module vector_unit_fetch #(
         if (!rst_n || start) begin
             fill      <= {SLOT_W{1'b0}};
             take      <= {SLOT_W{1'b0}};
-            high_fill <= {HIGH_W{1'b0}};
-            high_take <= {HIGH_W{1'b0}};
             fill_high <= start && wide;
             filled    <= {SLOT_W+1{1'b0}};
             x_valid   <= 1'b0;
@@ -172,13 +167,8 @@ module vector_unit_fetch #(
             take    <= take + freed[SLOT_W-1:0];
             filled  <= filled - freed + {{SLOT_W{1'b0}}, slot_comes};
             x_valid <= load || (x_valid && !(leaves && word_end));
-            if (r_rsp_valid) begin
+            if (r_rsp_valid)
                 fill_high <= threes && !fill_high && fill[0];
-                if (fill_high)
-                    high_fill <= (high_fill == LAST_HIGH) ? {HIGH_W{1'b0}} : high_fill + 1'b1;
-            end
-            if (load)
-                high_take <= (high_take == LAST_HIGH) ? {HIGH_W{1'b0}} : high_take + 1'b1;
         end
 
     always @(posedge clk)
