@@ -71,8 +71,8 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
     tile = point["T"]
     plain = max(tile, 2)
     styles = (
-        _Style("full-rate", k_low=plain, k_high=plain + 3, flags=PLAIN, held=0, gap=0, stall=0, latency=(4, 4)),
-        _Style("int4-rate", k_low=plain + 7, k_high=plain + 12, flags=PLAIN, always=frozenset({"W4"}), held=0, gap=0,
+        _Style("full-rate", k_low=plain, k_high=plain + 16, flags=PLAIN, held=0, gap=0, stall=0, latency=(4, 4)),
+        _Style("int4-rate", k_low=plain + 10, k_high=plain + 16, flags=PLAIN, always=frozenset({"W4"}), held=0, gap=0,
                stall=0, latency=(4, 4)),
         _Style("back-to-back", tiles=1, k_low=plain, k_high=plain + 1, flags=PLAIN, held=0.2, gap=0, stall=0,
                latency=(1, 1)),
