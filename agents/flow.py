@@ -11,10 +11,9 @@ import verification
 from agents.designers import BlockCost
 from agents.evaluator import Measured
 from agents.kept import kept, sources
-from agents.parameters import of_block
 from agents.records import GateOutcome
 from agents.workload import GoldenWorkload, WorkloadCycles
-from hwlib.design import Design, Manifest, platform_files
+from hwlib.design import Design, Manifest, block_parameters, platform_files
 from hwlib.spec import Spec
 from hwlib.tech import technology
 from mfm import api as mfm_api
@@ -60,7 +59,7 @@ class FlowEvaluator:
     def block_cost(self, design: Design, block: str) -> BlockCost:
         """Area, period and energy of one block, its sub-blocks and memories left out."""
         files = design.closure_files(block)
-        values = of_block(block, design.manifest.parameters)
+        values = block_parameters(block, design.manifest.parameters)
         parts = self._synthesis_parts() | {"files": cache.digest_files(files), "point": json.dumps([block, values])}
         return kept("block-cost", parts, lambda: self._block_cost(files, block, values), BlockCost)
 

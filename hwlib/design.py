@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from hwlib.errors import InputError
 
 PLATFORM = Path(__file__).parent / "platform"
 EXPERT = Path(__file__).parent / "expert"
+
+_OF_TOP = {"LANES": "ACT_LANES", "TABLES": "ACT_TABLES"}
+"""Names of the top's parameters where a block calls them otherwise."""
+_ENTRIES = {"matrix_unit": "MATRIX_PARAMS", "vector_unit": "VECTOR_PARAMS"}
+"""The top's parameter that a block calls PARAMS."""
 
 
 class Manifest(BaseModel):
@@ -128,6 +134,16 @@ class Design:
             files |= {p.name: p for p in self.block_files(name)}
             pending += contracts.load(name).uses
         return tuple(files[name] for name in sorted(files))
+
+
+def name_in_top(block: str, name: str) -> str:
+    """The top's parameter that `block` gets as its own parameter `name`."""
+    return _ENTRIES[block] if name == "PARAMS" else _OF_TOP.get(name, name)
+
+
+def block_parameters(block: str, parameters: Mapping[str, int]) -> dict[str, int]:
+    """The values of `block`'s own parameters in a design whose top has `parameters`."""
+    return {name: parameters[name_in_top(block, name)] for name in contracts.load(block).parameters}
 
 
 def platform_files() -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hwlib import contracts
-from hwlib.design import Design, platform_files
+from hwlib.design import Design, block_parameters, platform_files
 from hwlib.errors import InputError
 from hwlib.tech import Technology
 from verification import cache
@@ -101,9 +101,15 @@ class Candidate:
         return self.design.rtl if self.whole else self.design.block_files(self.scope)
 
     def points(self) -> list[dict[str, int]]:
-        """The parameter points it is judged at: the contract's bench points, and for a design its own."""
-        own = [dict(self.design.manifest.parameters)] if self.whole else []
-        return own + [dict(point) for point in contracts.load(self.top).bench_points]
+        """The parameter points it is judged at, each once: the contract's bench points, and the design's own, which
+        comes last for a block (a small point shows a fault more simply) and first for a design."""
+        points = [dict(point) for point in contracts.load(self.top).bench_points]
+        others = [point for point in points if point != self.own_point()]
+        return [self.own_point(), *others] if self.whole else [*others, self.own_point()]
+
+    def own_point(self) -> dict[str, int]:
+        """The parameters it has in the design."""
+        return block_parameters(self.top, self.design.manifest.parameters)
 
     def digest(self) -> str:
         """Content of everything it is made of; for a design the manifest too."""

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
-from agents.parameters import of_block
-from hwlib.design import EXPERT, Design, platform_files, with_parameters
+from hwlib.design import EXPERT, Design, block_parameters, platform_files, with_parameters
 from hwlib.tech import Technology, technology
 from tests.benchmarks.bars import Bar, at_least, figure, main
 from verification.synthesize import SynthesisResult, synthesize
@@ -37,7 +36,7 @@ def machines(design: Design) -> dict[str, tuple[Design, float]]:
 
 def mapped(design: Design, tech: Technology, block: str) -> SynthesisResult:
     """One block with all below it, at the machine's parameters."""
-    files, values = design.closure_files(block), of_block(block, design.manifest.parameters)
+    files, values = design.closure_files(block), block_parameters(block, design.manifest.parameters)
     return synthesize(files, block, values, tech, TARGET_NS.get(tech.name, 3.0))
 
 

@@ -20,7 +20,7 @@ from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "policy"
-VERSION = 2
+VERSION = 3
 FILE_BYTES = 200_000
 BLOCK_BYTES = 400_000
 LIMITS = sandbox.Limits(seconds=120, memory_bytes=2 << 30, file_bytes=64 << 20, processes=8)
@@ -28,8 +28,10 @@ _READER = Path(__file__).with_name("policy_reader.py")
 
 
 def settings(candidate: Candidate, context: Context) -> str:
-    """Only the reader's text and the contracts decide."""
-    return "" if candidate.whole else _READER.read_text() + contracts.load(candidate.scope).model_dump_json()
+    """Only the reader's text, the contracts and the points decide."""
+    if candidate.whole:
+        return ""
+    return f"{_READER.read_text()} {contracts.load(candidate.scope).model_dump_json()} {candidate.points()}"
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:
@@ -115,7 +117,7 @@ def _modules(facts: dict[str, Any]) -> list[Finding]:
 
 
 def _interfaces(candidate: Candidate, facts: dict[str, Any]) -> list[Finding]:
-    """Parameters and ports are the contract's, at every bench point; each fault is named once."""
+    """Parameters and ports are the contract's, at every point; each fault is named once."""
     start = next(m["line"] for m in facts["modules"] if m["name"] == candidate.scope)
     found: dict[str, Finding] = {}
     for point, seen in zip(candidate.points(), facts["elaborated"], strict=True):

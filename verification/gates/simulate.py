@@ -1,4 +1,8 @@
-"""simulate: every block does what its contract says, bit for bit, at every bench point, on both simulators."""
+"""simulate: every block does what its contract says, bit for bit, on both simulators.
+
+It runs at its contract's bench points, and at the parameters it has in the design. Those may be large: a block of more
+than SMALL multipliers (T*T*D) is run at them on Verilator alone, where Icarus would take minutes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,10 @@ from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.simulate import ScenarioResult, Simulator, bench, simulate
 
 NAME = "simulate"
-VERSION = 3
+VERSION = 4
+
+SMALL = 64
+"""T*T*D up to which Icarus runs a design's own parameters too."""
 
 _FAULT = re.compile(r"cycle (?P<cycle>\d+): (?P<interface>\w*): (?P<what>.*)")
 _Found = tuple[int, Finding]
@@ -34,11 +41,13 @@ class _Job:
     block: str
     point: dict[str, int]
     simulator: Simulator
+    transactions: int
 
 
 def settings(candidate: Candidate, context: Context) -> str:
-    """How much is run, from which seed, by which benches and golden functions."""
-    return f"{context.transactions} {context.seed} {context.simulators} {_bench_digest()}"
+    """How much is run, where, from which seed, by which benches and golden functions."""
+    runs = f"{candidate.points()} {context.simulators} {SMALL}"
+    return f"{context.transactions} {context.seed} {runs} {_bench_digest()}"
 
 
 @lru_cache
@@ -54,8 +63,7 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     begin = time.monotonic()
     if candidate.top == "top":
         return GateResult(NAME, candidate.scope, True)
-    points = candidate.points()
-    jobs = [_Job(candidate.scope, point, simulator) for point in points for simulator in context.simulators]
+    jobs = _jobs(candidate, context)
     with ThreadPoolExecutor(context.jobs) as pool:
         outcomes = list(pool.map(lambda job: _run_job(job, candidate, context), jobs))
     found = sorted((each for founds, _ in outcomes for each in founds), key=itemgetter(0))
@@ -73,8 +81,24 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     )
 
 
+def _jobs(candidate: Candidate, context: Context) -> list[_Job]:
+    """A run for each point and simulator; a simulator's transactions are spread over its points."""
+    jobs = []
+    for simulator in context.simulators:
+        points = [point for point in candidate.points() if _runs(point, simulator, candidate)]
+        each = -(-context.transactions // len(points))
+        jobs += [_Job(candidate.scope, point, simulator, each) for point in points]
+    return jobs
+
+
+def _runs(point: dict[str, int], simulator: Simulator, candidate: Candidate) -> bool:
+    """Whether `simulator` runs the block at `point`."""
+    bench_point = point in contracts.load(candidate.scope).bench_points
+    return bench_point or simulator == "verilator" or point.get("T", 1) ** 2 * point.get("D", 1) <= SMALL
+
+
 def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[_Found], list[ScenarioResult]]:
-    wanted = -(-context.transactions // len(candidate.points()))
+    wanted = job.transactions
     scenarios = bench(job.block)(job.point, context.seed, wanted)
     try:
         results = simulate(job.block, candidate.files(), job.point, scenarios, job.simulator, context.seed)
