@@ -11,7 +11,8 @@ _MODULE = re.compile(r"^module (\S+)\n", re.MULTILINE)
 _CELL = re.compile(r"^  cell (\S+) \S+$", re.MULTILINE)
 _HDLNAME = re.compile(r'^attribute \\hdlname "(\w+)"$', re.MULTILINE)
 _SOURCE = re.compile(r'^ *attribute \\src ".*"\n', re.MULTILINE)
-_FILE = re.compile(r'^attribute \\src "([\w.]+?)\.v:', re.MULTILINE)
+_PARAMETER = re.compile(r"^  parameter (.+)$", re.MULTILINE)
+"""A module's own parameter and its value; those of cells stand deeper."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class Design:
         return {self.modules[module].source for module in self._inside(name)}
 
     def signature(self, name: str) -> str:
-        """Parameters of everything flattened into `name`, and the interfaces of its children."""
-        inside = [f"{m} {self.modules[m].source}" for m in self._inside(name)]
-        return repr(
-            (sorted(inside), [self.modules[child].name for child in self.children(name)], self._child_ports(name))
-        )
+        """Parameters of `name` and of everything flattened into it, and the interfaces of its children."""
+        inside = [
+            (self.modules[m].source, sorted(_PARAMETER.findall(self.modules[m].text))) for m in self._inside(name)
+        ]
+        return repr((sorted(inside), list(self.children(name)), self._child_ports(name)))
 
     def _child_ports(self, name: str) -> list[str]:
         ports = re.compile(r"^  wire (?:width \d+ )?(?:upto |offset \d+ |signed )*(?:input|output) .*$", re.MULTILINE)
