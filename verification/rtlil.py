@@ -11,7 +11,7 @@ _MODULE = re.compile(r"^module (\S+)\n", re.MULTILINE)
 _CELL = re.compile(r"^  cell (\S+) \S+$", re.MULTILINE)
 _HDLNAME = re.compile(r'^attribute \\hdlname "(\w+)"$', re.MULTILINE)
 _SOURCE = re.compile(r'^ *attribute \\src ".*"\n', re.MULTILINE)
-_FILE = re.compile(r'^attribute \\src "([\w.]+?)\.v:', re.MULTILINE)
+_PARAMETER = re.compile(r"^  parameter .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Design:
 
     def signature(self, name: str) -> str:
         """Parameters of everything flattened into `name`, and the interfaces of its children."""
-        inside = [f"{m} {self.modules[m].source}" for m in self._inside(name)]
+        modules = [self.modules[module] for module in self._inside(name)]
+        inside = [f"{m.name} {m.source} {_PARAMETER.findall(m.text)}" for m in modules]
         return repr(
             (sorted(inside), [self.modules[child].name for child in self.children(name)], self._child_ports(name))
         )
