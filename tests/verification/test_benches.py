@@ -51,9 +51,9 @@ BROKEN = {
     "array: a tile ends while the last one drains": Broken(
         "array", "array.v", "(gap == 0 && (owed <= SKID_BEATS", "((owed <= SKID_BEATS", ("acc",)
     ),
-    "array: first does not clear": Broken("array", "array_column.v", "acc & {W{!first}}", "acc", ("acc",)),
-    "array: negative multiples lack their one": Broken(
-        "array", "array_recode.v", "(negative[4*d+3] ? TOP_WORTH : 32'd0)", "32'd0", ("acc",)
+    "array: first does not clear": Broken("array", "array_column.v", "acc & {32{!first}}", "acc", ("acc",)),
+    "array: products of the sign bit are not complemented": Broken(
+        "array", "array_group.v", "(j == 7) ? BYTES ^ TOP_BITS : TOP_BITS", "TOP_BITS", ("acc",)
     ),
     "requantizer: halves are cut off": Broken(
         "requantizer", "requantizer_round.v", "by1[8:1] + {7'b0, by1[0]}", "by1[8:1]", ("y",)
@@ -80,10 +80,16 @@ BROKEN = {
         "norm", "norm_round.v", "negative ? !twice[0] :", "negative ? 1'b0 :", ("y",)
     ),
     "norm: goes on while y is refused": Broken("norm", "norm.v", "y_ready || !y_valid", "1'b1", ("y",)),
-    "eltwise: wraps instead of saturating": Broken("eltwise", "eltwise_round.v", "| {8{over}}", "| {8{1'b0}}", ("y",)),
+    "eltwise: wraps instead of saturating": Broken(
+        "eltwise",
+        "eltwise_round.v",
+        "over || (wide ? over_wide : over_byte)",
+        "over && wide && over_wide && over_byte",
+        ("y",),
+    ),
     "eltwise: goes on while y is refused": Broken("eltwise", "eltwise.v", "y_ready || !y_valid", "1'b1", ("y",)),
     "eltwise: the shift is of the beat behind": Broken(
-        "eltwise", "eltwise.v", "shift1 <= shift0", "shift1 <= x_first[21:16] - 6'd1", ("y",)
+        "eltwise", "eltwise.v", "shift2 <= shift1", "shift2 <= shift0", ("y",)
     ),
     "vector_unit: rubbish behind a row's last column": Broken(
         "vector_unit", "vector_unit_pack.v", "padding ? 8'b0 : held", "held", ("w",)
