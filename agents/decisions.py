@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.campaign import Campaign
 from agents.records import PendingReview, Revision
+from hwlib.design import read_design
 from hwlib.errors import InputError
 
 
@@ -29,3 +30,17 @@ def decide(campaign: Campaign, revision: Revision, approve: bool, reason: str, t
     if not approve and not reason.strip():
         raise InputError("a rejection needs a reason", where, "say what the designer must change")
     campaign.ledger.put_decision(tree_hash, revision.revision, approve, reason.strip())
+
+
+def standing(campaign: Campaign, revision: Revision) -> tuple[bool, str] | None:
+    """(approved, reason) as decided on the tree that lies on disk; None while nobody decided on that.
+
+    A tree that is no longer the one decided on makes the decision void: it is forgotten, and the checkout laid out
+    again as it was committed, to be reviewed anew.
+    """
+    store = campaign.revisions
+    if not store.intact(revision.revision):
+        campaign.ledger.void_decision(revision.tree_hash)
+    if read_design(store.checkout(revision.revision)).tree_hash != revision.tree_hash:
+        campaign.ledger.void_decision(revision.tree_hash)
+    return campaign.ledger.decision(revision.tree_hash)

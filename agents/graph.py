@@ -100,6 +100,11 @@ def by_verdict(state: State) -> str:
     return {"waiting": "review", "approved": "accept"}.get(state["verdict"], "settle")
 
 
+def unless_void(state: State) -> str:
+    """Settle, unless the approval turned out void."""
+    return "review" if state["verdict"] == "waiting" else "settle"
+
+
 def build(checkpointer: Any) -> CompiledStateGraph[State, Workshop, State, State]:
     """The campaign's graph over `checkpointer`."""
     block = StateGraph(BlockState, context_schema=Workshop, output_schema=BlockResult)
@@ -121,7 +126,7 @@ def build(checkpointer: Any) -> CompiledStateGraph[State, Workshop, State, State
     graph.add_conditional_edges("gate", unless_refused("measure"), ["measure", "settle"])
     graph.add_edge("measure", "decide")
     graph.add_conditional_edges("decide", by_verdict, ["review", "accept", "settle"])
-    graph.add_conditional_edges("review", by_verdict, ["accept", "settle"])
-    graph.add_edge("accept", "settle")
+    graph.add_conditional_edges("review", by_verdict, ["accept", "review", "settle"])
+    graph.add_conditional_edges("accept", unless_void, ["review", "settle"])
     graph.add_conditional_edges("settle", lambda s: END if s["ending"] else "plan", ["plan", END])
     return graph.compile(checkpointer=checkpointer)

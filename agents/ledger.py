@@ -99,6 +99,10 @@ class Ledger:
         """Keep a person's decision on a tree."""
         self._write("insert or replace into decisions values (?,?,?,?)", tree_hash, revision, int(approve), reason)
 
+    def void_decision(self, tree_hash: str) -> None:
+        """Forget the decision on a tree: nobody decided on what is there now."""
+        self._write("delete from decisions where tree_hash = ?", tree_hash)
+
     def decision(self, tree_hash: str) -> tuple[bool, str] | None:
         """(approved, reason) for the tree, or None while nobody decided."""
         rows = self._rows("select approve, reason from decisions where tree_hash = ?", tree_hash)

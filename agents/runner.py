@@ -14,6 +14,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
+from agents import decisions
 from agents.graph import build
 from agents.records import CampaignState, Cost
 from agents.workshop import Workshop
@@ -73,8 +74,8 @@ def _ended(values: dict[str, Any]) -> tuple[CampaignState, str]:
 
 
 def _answer(values: dict[str, Any], shop: Workshop) -> dict[str, object] | None:
-    """The decision on the waiting revision's tree, if a person has made one."""
-    found = shop.campaign.ledger.decision(shop.revision(values["revision"]).tree_hash)
+    """The decision on the waiting revision's tree, if a person has made one and the tree is still that."""
+    found = decisions.standing(shop.campaign, shop.revision(values["revision"]))
     return None if found is None else {"approve": found[0], "reason": found[1]}
 
 

@@ -35,6 +35,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(name, path)
 
 
+def _blob_hash(data: bytes) -> str:
+    """What git calls a file with this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
 class TextStore:
     """Texts by their SHA-256."""
 
@@ -89,11 +94,28 @@ class RevisionStore:
         return {name: self._git("cat-file", "blob", f"{revision}:{name}", strip=False) for name in names}
 
     def checkout(self, revision: str) -> Path:
-        """A folder holding `revision`; made once, then reused."""
+        """A folder holding exactly `revision`; made once, and laid out again if it was changed since."""
         folder = self._checkouts / revision
+        if not self.intact(revision):
+            old = Path(tempfile.mkdtemp(dir=self._checkouts, prefix=".old-"))
+            folder.rename(old / revision)
+            shutil.rmtree(old)
         if not folder.exists():
             self.lay_out(self.files(revision), folder)
         return folder
+
+    def intact(self, revision: str) -> bool:
+        """Whether the folder of `revision`, if there is one, holds its commit's files, no more, no less."""
+        folder = self._checkouts / revision
+        if not folder.exists():
+            return True
+        found = {
+            str(path.relative_to(folder)): "" if path.is_symlink() else _blob_hash(path.read_bytes())
+            for path in folder.rglob("*")
+            if not path.is_dir() or path.is_symlink()
+        }
+        lines = self._git("ls-tree", "-r", revision).splitlines()
+        return found == {name: entry.split()[2] for entry, name in (line.split("\t") for line in lines)}
 
     def lay_out(self, files: Mapping[str, str], folder: Path) -> Path:
         """Write `files` as a new folder that appears whole; an existing one is left as it is."""

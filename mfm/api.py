@@ -28,7 +28,7 @@ from mfm.run.rtl import RtlRun, open_runner, run_rtl
 from mfm.run.store import model_path, trained_digits
 from mfm.schedule.schedule import schedule
 from mfm.tasks import digits
-from mfm.workloads import BlockShape, encoder_block
+from mfm.workloads import DECODERS, BlockShape, decoder_workload, encoder_block, random_caches
 from verification.system.simulation import MemoryModel
 
 Int = NDArray[np.int64]
@@ -36,7 +36,7 @@ Target = Literal["golden", "cycles", "rtl"]
 
 DIGITS = "digits-vit"
 BLOCK = "encoder-block"
-WORKLOADS = (DIGITS, BLOCK)
+WORKLOADS = (DIGITS, BLOCK, *DECODERS)
 
 
 class Record:
@@ -132,15 +132,22 @@ def train(seed: int = 0, epochs: int | None = None, path: Path | None = None) ->
 def load_graph(model: str) -> IntegerGraph:
     """The integer graph of a workload's name or of a trained digits model's file.
 
-    ``encoder-block`` may carry its shape: ``encoder-block-SEQ-WIDTH-HEADS-FF``. Raises InputError for any other word.
+    ``encoder-block`` may carry its shape: ``encoder-block-SEQ-WIDTH-HEADS-FF``; decoders always do, as in
+    `mfm.workloads.decoder_workload`. Raises InputError for any other word.
     """
     if model == DIGITS:
         return _digits_graph(None)
     if model.startswith(BLOCK):
         return encoder_block(_block_shape(model))
+    if model.startswith(DECODERS):
+        return decoder_workload(model)
     if model.endswith(".pt"):
         return _digits_graph(Path(model))
-    raise InputError(f"no workload '{model}'", "model", f"use {DIGITS}, {BLOCK}[-SEQ-WIDTH-HEADS-FF] or a .pt file")
+    raise InputError(
+        f"no workload '{model}'",
+        "model",
+        f"use {DIGITS}, {BLOCK}[-SEQ-WIDTH-HEADS-FF], {DECODERS[1]}-... or a .pt file",
+    )
 
 
 def _block_shape(model: str) -> BlockShape:
@@ -235,9 +242,13 @@ def run_workload(model: str, design: Design, memory: MemoryModel | None = None) 
     graph, where = load_graph(model), memory or MemoryModel()
     found = schedule(graph, design.manifest, where.latency)
     inputs = inputs_for(found.program) if model != DIGITS and not model.endswith(".pt") else _image(graph, 0)
-    done = run_rtl(found.program, design, [inputs], where)[0]
+    caches = random_caches(graph)
+    with open_runner(found.program, design, where) as runner:
+        for name, rows in caches.items():
+            runner.write_cache(name, rows)
+        done = runner.run(inputs)
     _check(done, design)
-    if not np.array_equal(done.outputs[graph.output], execute(graph, inputs)):
+    if not np.array_equal(done.outputs[graph.output], execute(graph, inputs, caches)):
         raise InputError("its output differs from the golden executor's", str(design.folder), "verify the design")
     used = done.counters["mac"] / done.cycles
     error = found.cycles / done.cycles - 1

@@ -272,6 +272,8 @@ def silu_table(in_scale: float, out_scale: float) -> Int:
     return table
 
 
+DECODERS = ("decoder-block", "decode-step")
+"""How the names of decoder workloads begin."""
 _DECODER_NAME = re.compile(r"(decoder-block|decode-step)-(\d+)-(\d+)-(\d+)-(\d+)-(\d+)(-gelu)?(-w4)?")
 
 

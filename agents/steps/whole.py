@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from agents import decisions
 from agents.cost import described
 from agents.designers import Candidate, Files
 from agents.evaluator import DESIGN_GATES, broken_budgets, figures
@@ -136,7 +137,9 @@ def judge_revision(state: State, shop: Workshop) -> State:
 
 
 def apply_decision(state: State, shop: Workshop, approve: bool, reason: str) -> State:
-    """Take a person's answer; a rejection is a constraint on later rounds."""
+    """Take a person's answer; a rejection is a constraint on later rounds. The answer is void if the tree changed."""
+    if decisions.standing(shop.campaign, shop.revision(state["revision"])) is None:
+        return {"verdict": "waiting"}
     if not approve:
         keep(shop, replace(shop.revision(state["revision"]), state="rejected"))
         shop.learn("review", state["round"], f"a reviewer rejected it: {reason}")
@@ -144,11 +147,16 @@ def apply_decision(state: State, shop: Workshop, approve: bool, reason: str) -> 
 
 
 def accept_revision(state: State, shop: Workshop) -> State:
-    """Make the revision the accepted one; the one before is superseded."""
+    """Make the revision the accepted one; the one before is superseded. An approval of another tree is void."""
+    revision = shop.revision(state["revision"])
+    approved = decisions.standing(shop.campaign, revision)
+    if shop.campaign.settings.review == "wait" and (approved is None or not approved[0]):
+        keep(shop, replace(revision, state="waiting"))
+        return {"verdict": "waiting"}
     for other in shop.campaign.ledger.revisions():
         if other.state == "accepted" and other.revision != state["revision"]:
             keep(shop, replace(other, state="superseded"))
-    keep(shop, replace(shop.revision(state["revision"]), state="accepted"))
+    keep(shop, replace(revision, state="accepted"))
     shop.campaign.revisions.accept(state["revision"])
     shop.tell("done", "accept", state["round"], text=f"revision {state['revision'][:10]}")
     return {"best": state["revision"], "stale": -1}

@@ -183,7 +183,7 @@ class _Search:
         step = self._step * self.manifest.tile // self.manifest.dot
         return [
             ("ahead", [0, 1]),
-            ("chunk", sorted({0, 2, 3, 4} & set(range(groups)))),
+            ("chunk", sorted({0, 1, 2, 3, 4} & set(range(groups)))),
             ("interleave", [0, 2, 3]),
             ("columns", [0, 4 * step, 12 * step]),
             ("context_home", [0, 1]),

@@ -10,6 +10,8 @@ from agents import api, cli
 from agents.records import Budget, Figures
 from agents.report import review_page
 from agents.review import decide, deltas, pick, waiting
+from agents.state import State
+from agents.workshop import Workshop
 from hwlib.errors import InputError
 from tests.agents.stand_in import SPEC, ToyEvaluator, toy_designer
 
@@ -93,3 +95,55 @@ def test_more_utilisation_is_better_and_more_area_worse() -> None:
     assert found["utilisation"] is True
     assert found["area_um2"] is False
     assert found["cycles"] is None
+
+
+def grow(revision: str) -> None:
+    """Append a byte to a file of the revision's checkout."""
+    path = api.campaign_status("toy").folder / "checkouts" / revision / "rtl" / "array.v"
+    path.write_text(path.read_text() + "\n")
+
+
+@pytest.mark.usefixtures("_waiting_campaign")
+def test_an_approval_is_void_when_the_tree_changes_on_disk() -> None:
+    (item,) = waiting("toy")
+    decide(item, True, "")
+    grow(item.revision.revision)
+    result = api.resume_campaign("toy", evaluators=ToyEvaluator, designers=toy_designer)
+    assert result.status.state == "waiting"
+    (again,) = waiting("toy")
+    assert again.tree_hash == item.tree_hash
+    decide(again, True, "")
+    assert api.resume_campaign("toy", evaluators=ToyEvaluator, designers=toy_designer).status.state == "accepted"
+
+
+@pytest.mark.usefixtures("_waiting_campaign")
+def test_an_approval_is_void_when_the_tree_changes_just_before_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
+    from agents.steps import whole
+
+    (item,) = waiting("toy")
+    decide(item, True, "")
+    accept = whole.accept_revision
+
+    def late(state: State, shop: Workshop) -> State:
+        grow(item.revision.revision)
+        return accept(state, shop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole, "accept_revision", late)
+        result = api.resume_campaign("toy", evaluators=ToyEvaluator, designers=toy_designer)
+    assert result.status.state == "waiting"
+    (again,) = waiting("toy")
+    decide(again, True, "")
+    result = api.resume_campaign("toy", evaluators=ToyEvaluator, designers=toy_designer)
+    assert result.accepted is not None
+    assert result.accepted.revision == item.revision.revision
+
+
+@pytest.mark.usefixtures("_waiting_campaign")
+def test_a_design_by_name_is_what_was_committed_whatever_lies_in_its_folder() -> None:
+    first = api.accepted_design("toy")
+    tree = api.resolve_design("toy").tree_hash
+    (first / "rtl" / "extra.v").write_text("module extra;\nendmodule\n")
+    (first / "rtl" / "array.v").unlink()
+    assert api.resolve_design("toy").tree_hash == tree
+    assert api.resolve_design("toy:r0").tree_hash == tree

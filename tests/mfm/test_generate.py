@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hwlib.design import Manifest
+from hwlib.design import EXPERT, Manifest, read_design, with_parameters
 from hwlib.errors import InputError
 from mfm.compress.integer import IntegerGraph, execute
 from mfm.run.generate import Generation, IntegerRunner, ModelImage, TextModel, generate, open_runners, prompt_inputs
 from mfm.schedule.panels import ALIGNMENT
 from mfm.workloads import Decoder, DecoderShape
 from tests.mfm.machines import machine
+from verification.system.simulation import MemoryModel
 
 Int = NDArray[np.int64]
 SHAPE = DecoderShape(width=24, heads=4, kv_heads=2, ff=40, layers=2, vocab=23, capacity=24)
@@ -73,6 +74,19 @@ def test_programs_of_a_model_share_weights_and_scratch() -> None:
     assert np.diff(sizes).max() <= len(program.code) + 3 * ALIGNMENT
     ends = sorted((s.addr, s.addr + len(s.data)) for s in program.image)
     assert all(high <= low for (_, high), (low, _) in pairwise(ends))
+
+
+@pytest.mark.xdist_group("rtl")
+def test_the_expert_generates_what_the_integer_graphs_do() -> None:
+    """On the RTL behind a memory that stalls, the build that `test_api` uses."""
+    sizes = {"T": 2, "D": 4, "WORDS": 512, "ACT_LANES": 2, "MATRIX_PARAMS": 256, "VECTOR_PARAMS": 128, "QUEUE": 4}
+    design = with_parameters(read_design(EXPERT), **sizes)
+    model = text_model()
+    stalls = MemoryModel(latency=9, stall=0.2, seed=3)
+    with open_runners(["integer", "rtl"], design.manifest, design, stalls, effort=0) as runners:
+        found = generate(model, *prompt_inputs(model, [3, 1, 4, 1, 5, 9]), 3, runners)
+    assert len(found.cycles) == 4
+    assert min(found.cycles) > 0
 
 
 class Wrong(IntegerRunner):

@@ -75,7 +75,7 @@ def corrupted(path: Path, change: str) -> None:
         ("truncated", "damaged program file"),
         ("text", "not a program file; rtloom mfm compile writes one"),
         ("header", "damaged program file"),
-        ("version", "ISA version 99, this is 1; compile it again"),
+        ("version", f"ISA version 99, this is {isa.VERSION}; compile it again"),
         ("fields", "damaged program file"),
     ],
 )

@@ -76,7 +76,9 @@ BROKEN = {
     "a transposed row is in every word of a tile": Broken(
         "matrix_unit_tile.v", "columns_on >> SPAN", "columns_on", NARROW, "back-to-back"
     ),
-    "every row is written": Broken("matrix_unit_tile.v", "rows_on[p] && columns_on", "columns_on", SQUARE, "mixed"),
+    "every row is written": Broken(
+        "matrix_unit_tile.v", "rows_on[p] && columns_on", "columns_on", SQUARE, "back-to-back"
+    ),
 }  # fmt: skip
 
 
