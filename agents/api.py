@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from agents import campaign as campaigns
-from agents import decisions
+from agents import decisions, limits
 from agents.campaign import Campaign, Settings
 from agents.designers import Designer
 from agents.evaluator import Evaluator
@@ -27,9 +27,16 @@ Designers = Callable[[Campaign, Evaluator], Designer]
 
 
 def flow_evaluator(spec: Spec) -> Evaluator:
-    """The real judge. Imported here, since the compiler takes seconds to import and most commands need neither."""
-    from agents.flow import FlowEvaluator
+    """The real judge; InputError for a missing tool or an unknown technology, before anything is begun.
 
+    Imported here, since the compiler takes seconds to import and most commands need neither.
+    """
+    from agents.flow import FlowEvaluator
+    from verification.sandbox import protection
+    from verification.toolchain import find_tools, require
+
+    require(*(tool.name for tool in find_tools() if not tool.optional))
+    protection()
     return FlowEvaluator(spec)
 
 
@@ -56,14 +63,21 @@ def start_campaign(
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
     `evaluators` and `designers` make the judge and the designer; tests put their own there.
-    Raises InputError if a campaign of that name exists, or the spec, model or key is bad.
+    Raises InputError if a campaign of that name exists, or the spec, model, key or budget is bad; a campaign that
+    fails so before it judged anything leaves nothing behind.
     """
     asked = spec if isinstance(spec, Spec) else read_spec(spec)
     settings = Settings(
         name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review
     )
+    limits.check(settings.budget)
+    campaigns.check_free(settings.name)
+    evaluator = evaluators(asked)
     campaign = Campaign.create(asked, settings)
-    return _run(campaign, progress, evaluators, designers)
+    try:
+        return _run(campaign, progress, lambda spec: evaluator, designers, fresh=True)
+    finally:
+        campaign.close()
 
 
 def resume_campaign(
@@ -74,22 +88,29 @@ def resume_campaign(
     designers: Designers = chosen_designer,
 ) -> CampaignResult:
     """Continue after a kill, a stop or a review decision. An ended campaign just reports its result again."""
-    return _run(Campaign.open(name), progress, evaluators, designers)
+    with _opened(name) as campaign:
+        return _run(campaign, progress, evaluators, designers)
 
 
-def _run(campaign: Campaign, progress: Progress, evaluators: Evaluators, designers: Designers) -> CampaignResult:
+def _run(
+    campaign: Campaign, progress: Progress, evaluators: Evaluators, designers: Designers, fresh: bool = False
+) -> CampaignResult:
+    """Run it. A fresh one that InputError ends before anything was judged is removed."""
     from agents import runner
 
-    try:
-        with campaign.locked():
+    with campaign.locked():
+        try:
             evaluator = evaluators(campaign.spec)
             shop = Workshop(campaign, designers(campaign, evaluator), evaluator, progress)
             _, why = runner.run(shop)
-        status = _status(campaign)
-        folder = campaign.revisions.checkout(status.best.revision) if status.best else None
-        return CampaignResult(status, status.best, folder, why)
-    finally:
-        campaign.close()
+        except InputError:
+            spent = campaign.ledger.spent()
+            if fresh and not spent.evaluations and not spent.tokens:
+                campaign.remove()
+            raise
+    status = _status(campaign)
+    folder = campaign.revisions.checkout(status.best.revision) if status.best else None
+    return CampaignResult(status, status.best, folder, why)
 
 
 def stop_campaign(name: str) -> None:
@@ -107,8 +128,19 @@ def campaign_status(name: str) -> CampaignStatus:
 
 
 def list_campaigns() -> list[CampaignStatus]:
-    """Every campaign, by name."""
-    return [campaign_status(name) for name in campaigns.names()]
+    """Every campaign that can be read, by name."""
+    return survey()[0]
+
+
+def survey() -> tuple[list[CampaignStatus], list[str]]:
+    """Every campaign, by name; and of each damaged one, a line that says what is wrong with which file."""
+    found, damaged = [], []
+    for name in campaigns.names():
+        try:
+            found.append(campaign_status(name))
+        except InputError as error:
+            damaged.append(str(error))
+    return found, damaged
 
 
 def revisions(name: str) -> list[Revision]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -18,8 +19,9 @@ from pydantic import BaseModel, ConfigDict
 from agents.ledger import Ledger
 from agents.records import Budget
 from agents.store import RevisionStore, TextStore
+from hwlib.documents import read_document
 from hwlib.errors import InputError
-from hwlib.spec import Spec, read_spec
+from hwlib.spec import NAME, Spec, read_spec
 
 
 class Settings(BaseModel):
@@ -43,8 +45,24 @@ def home() -> Path:
 
 
 def names() -> list[str]:
-    """Every campaign, by name."""
-    return sorted(path.parent.name for path in home().glob("*/settings.yaml"))
+    """Every campaign, by name; drafts that a killed process left are none."""
+    found = (path.parent.name for path in home().glob("*/settings.yaml"))
+    return sorted(name for name in found if not name.startswith("."))
+
+
+def check_name(name: str) -> None:
+    """InputError if no campaign may be called `name`: a name is a folder's."""
+    if not re.fullmatch(NAME, name):
+        raise InputError(f"'{name}' is no name", "--name", "use a-z, 0-9 and dashes, at most 41 in all, no dash first")
+
+
+def check_free(name: str) -> None:
+    """InputError if `name` is no name, or taken."""
+    check_name(name)
+    folder = home() / name
+    if folder.exists():
+        mend = f"resume it (rtloom resume {name}) or pass another --name"
+        raise InputError(f"campaign '{name}' exists already", str(folder), mend)
 
 
 class Campaign:
@@ -52,7 +70,7 @@ class Campaign:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = Settings.model_validate(yaml.safe_load((folder / "settings.yaml").read_text()))
+        self.settings = read_document(folder / "settings.yaml", Settings, "docs/campaigns.md")
         self.spec: Spec = read_spec(folder / "spec.yaml")
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.texts = TextStore(folder / "texts")
@@ -62,30 +80,33 @@ class Campaign:
     def open(cls, name: str) -> Campaign:
         """The campaign called `name`; InputError if there is none."""
         folder = home() / name
-        if not (folder / "settings.yaml").exists():
+        if not re.fullmatch(NAME, name) or not (folder / "settings.yaml").exists():
             known = ", ".join(names()) or "none yet"
             raise InputError(f"no campaign '{name}'", str(home()), f"campaigns: {known}")
         return cls(folder)
 
     @classmethod
     def create(cls, spec: Spec, settings: Settings) -> Campaign:
-        """A new campaign; it appears whole. InputError if the name is taken."""
+        """A new campaign; it appears whole or not at all. InputError if the name is taken or no name."""
+        check_free(settings.name)
         folder = home() / settings.name
-        if folder.exists():
-            mend = f"resume it (rtloom resume {settings.name}) or pass another --name"
-            raise InputError(f"campaign '{settings.name}' exists already", str(folder), mend)
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
-        (draft / "spec.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False))
-        (draft / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-        RevisionStore(draft / "revisions.git", draft / "checkouts").create()
-        draft.chmod(0o755)
         try:
+            _write_draft(draft, spec, settings)
             draft.rename(folder)
-        except OSError:
-            shutil.rmtree(draft)
-            raise InputError(f"campaign '{settings.name}' exists already", str(folder), "pass another --name") from None
+        except BaseException as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            if isinstance(error, OSError) and folder.exists():
+                mend = "pass another --name"
+                raise InputError(f"campaign '{settings.name}' exists already", str(folder), mend) from None
+            raise
         return cls(folder)
+
+    def remove(self) -> None:
+        """Remove the campaign's folder; for one that failed before it did anything."""
+        self.close()
+        shutil.rmtree(self.folder)
 
     def close(self) -> None:
         """Close the ledger."""
@@ -139,6 +160,13 @@ class Campaign:
                 return not _take(file.fileno())
         except FileNotFoundError:
             return False
+
+
+def _write_draft(draft: Path, spec: Spec, settings: Settings) -> None:
+    (draft / "spec.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False))
+    RevisionStore(draft / "revisions.git", draft / "checkouts").create()
+    (draft / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    draft.chmod(0o755)
 
 
 def _take_patiently(descriptor: int) -> bool:

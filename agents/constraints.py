@@ -18,6 +18,10 @@ _HOLDS: Mapping[str, Callable[[int, int], bool]] = {
 }  # fmt: skip
 
 
+FORMS = "`T <= 4` (also <, >, >=, =; any parameter of the top) and `avoid BLOCK VARIANT`"
+"""What a reason is read for; the rest of it is only text."""
+
+
 @dataclass(frozen=True)
 class Constraints:
     """Read from reasons such as "T <= 4" (must hold) or "avoid array pipelined" (variant left out)."""
@@ -39,6 +43,12 @@ class Constraints:
             if name in known:
                 designs.append((known[name].parameters, known[name].variants))
         return cls(tuple(relations), frozenset(avoided), tuple(designs))
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """The relations and avoided variants in words, each once."""
+        relations = [f"{name} {sign} {value}" for name, sign, value in self.relations]
+        return tuple(dict.fromkeys([*relations, *(f"avoid {b} {v}" for b, v in sorted(self.avoided))]))
 
     def permit(self, parameters: Mapping[str, int], choices: Mapping[str, Choice]) -> bool:
         """Whether a design with these parameters and choices may be proposed."""

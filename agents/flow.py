@@ -6,20 +6,23 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import mfm
+import yaml
+
 import verification
 from agents.designers import BlockCost
 from agents.evaluator import Measured
 from agents.kept import kept, sources
 from agents.records import GateOutcome
-from agents.workload import GoldenWorkload, WorkloadCycles
+from agents.store import write_atomically
+from agents.workload import GoldenWorkload, WorkloadCycles, compiler, content
 from hwlib.design import Design, Manifest, block_parameters, platform_files
 from hwlib.spec import Spec
 from hwlib.tech import technology
 from mfm import api as mfm_api
 from verification import cache, gates, timing, toolchain
+from verification.gates import integrate
 from verification.memory_macros import macros_of
-from verification.synthesize import synthesize, synthesize_block
+from verification.synthesize import synthesize, synthesize_block, technology_digest
 from verification.system.simulation import MemoryModel
 
 TRANSACTIONS = 1000
@@ -36,7 +39,18 @@ def gate_context(spec: Spec) -> gates.Context:
         memory_latency=spec.memory.latency_cycles,
         technology=technology(spec.technology),
         clock_ns=spec.clock_ns,
+        area_limit_um2=spec.budgets.area_um2,
+        power_limit_mw=spec.budgets.power_mw,
     )
+
+
+def spec_words(spec: Spec) -> tuple[str, ...]:
+    """What `rtloom verify` needs besides to judge for `spec` again: a copy of it, kept by content."""
+    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    path = cache.entry("specs", f"{cache.digest({'spec': text})[:16]}.yaml")
+    if not path.exists():
+        write_atomically(path, text.encode())
+    return "--spec", str(path)
 
 
 class FlowEvaluator:
@@ -46,7 +60,7 @@ class FlowEvaluator:
         self._spec = spec
         self._technology = technology(spec.technology)
         self._workload = WorkloadCycles(spec)
-        self._context = gate_context(spec)
+        self._context = replace(gate_context(spec), replay=spec_words(spec))
 
     def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
         """One gate on one block; with one job, since blocks are judged side by side already."""
@@ -79,8 +93,10 @@ class FlowEvaluator:
         spec = self._spec
         parts = self._synthesis_parts() | {
             "design": design.tree_hash,
-            "workload": f"{spec.workload.model_dump_json()} {spec.memory.model_dump_json()}",
-            "compiler": sources(Path(mfm.__file__).parent),
+            "platform": cache.digest_files(platform_files()),
+            "workload": f"{content(spec.workload.model)} {spec.workload.model_dump_json()} {spec.memory}",
+            "compiler": compiler(),
+            "simulation": integrate.harness_digest(),
         }
         return kept("measured", parts, lambda: self._measure(design), Measured)
 
@@ -93,8 +109,12 @@ class FlowEvaluator:
 
     def _synthesis_parts(self) -> dict[str, str]:
         spec = self._spec
-        flow = sources(Path(verification.__file__).parent, "*.py")
-        return {"flow": flow, "at": f"{spec.technology} {spec.clock_ns}", "tools": toolchain.fingerprint()}
+        return {
+            "flow": sources(Path(verification.__file__).parent, "*.py"),
+            "technology": technology_digest(self._technology),
+            "clock": str(spec.clock_ns),
+            "tools": toolchain.fingerprint(),
+        }
 
 
 def _outcome(result: gates.GateResult) -> GateOutcome:

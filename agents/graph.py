@@ -124,7 +124,7 @@ def build(checkpointer: Any) -> CompiledStateGraph[State, Workshop, State, State
     graph.add_conditional_edges("climb", to_blocks, ["block", "climb", "assemble"])
     graph.add_conditional_edges("assemble", unless_refused("gate"), ["gate", "settle"])
     graph.add_conditional_edges("gate", unless_refused("measure"), ["measure", "settle"])
-    graph.add_edge("measure", "decide")
+    graph.add_conditional_edges("measure", unless_refused("decide"), ["decide", "settle"])
     graph.add_conditional_edges("decide", by_verdict, ["review", "accept", "settle"])
     graph.add_conditional_edges("review", by_verdict, ["accept", "review", "settle"])
     graph.add_conditional_edges("accept", unless_void, ["review", "settle"])

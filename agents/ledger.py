@@ -11,12 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agents.designers import Candidate
 from agents.records import Cost, Figures, Revision
+from hwlib.errors import InputError
 
 _SCHEMA = """
 create table if not exists charges (
@@ -29,6 +30,8 @@ create table if not exists facts (name text primary key, value text);
 """
 _REVISION = TypeAdapter(Revision)
 _CANDIDATE = TypeAdapter(Candidate)
+T = TypeVar("T")
+MEND = "restore the campaign's folder, or remove it"
 LESSONS_KEPT = 24
 """Lessons handed to a designer: the newest this many."""
 
@@ -38,10 +41,12 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=normal")
-        self._db.executescript(_SCHEMA)
+        self._path = path
+        with self._guarded():
+            self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
+            self._db.execute("pragma journal_mode=wal")
+            self._db.execute("pragma synchronous=normal")
+            self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -51,6 +56,17 @@ class Ledger:
         """Book `cost` under `key`; booking a key again changes nothing."""
         values = (key, kind, round_, cost.evaluations, cost.wall_s, cost.tokens, cost.money_usd)
         self._write("insert or ignore into charges values (?,?,?,?,?,?,?)", *values)
+
+    def reserve(self, key: str, kind: str, round_: int, most: int | None) -> bool:
+        """Book one evaluation under `key`, unless that makes more than `most` in all; a booked key stands."""
+        with self._lock, self._guarded():
+            if self._db.execute("select 1 from charges where key = ?", (key,)).fetchone():
+                return True
+            (spent,) = self._db.execute("select coalesce(sum(evaluations),0) from charges").fetchone()
+            if most is not None and spent >= most:
+                return False
+            self._db.execute("insert into charges values (?,?,?,1,0,0,0)", (key, kind, round_))
+            return True
 
     def spent(self, round_: int | None = None) -> Cost:
         """What was spent, in all or in one round."""
@@ -68,12 +84,12 @@ class Ledger:
 
     def candidate(self, identity: str) -> Candidate:
         """The candidate with that id."""
-        return _CANDIDATE.validate_json(self._rows("select body from candidates where id = ?", identity)[0][0])
+        return self._read(_CANDIDATE, self._rows("select body from candidates where id = ?", identity)[0][0])
 
     def candidates(self, before: int) -> list[Candidate]:
         """Candidates of rounds earlier than `before`, in an order that does not depend on timing."""
         rows = self._rows("select body from candidates where round < ? order by round, id", before)
-        return [_CANDIDATE.validate_json(body) for (body,) in rows]
+        return [self._read(_CANDIDATE, body) for (body,) in rows]
 
     def put_revision(self, ordinal: int, revision: Revision) -> None:
         """Keep or update a revision."""
@@ -82,7 +98,8 @@ class Ledger:
 
     def revisions(self) -> list[Revision]:
         """Every revision, oldest first."""
-        return [_REVISION.validate_json(body) for (body,) in self._rows("select body from revisions order by ordinal")]
+        rows = self._rows("select body from revisions order by ordinal")
+        return [self._read(_REVISION, body) for (body,) in rows]
 
     def learn(self, key: str, round_: int, lesson: str) -> None:
         """Keep one lesson; the same key is kept once."""
@@ -126,12 +143,27 @@ class Ledger:
         return str(rows[0][0]) if rows else ""
 
     def _write(self, statement: str, *values: object) -> None:
-        with self._lock:
+        with self._lock, self._guarded():
             self._db.execute(statement, values)
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, self._guarded():
             return self._db.execute(statement, values).fetchall()
+
+    def _read(self, adapter: TypeAdapter[T], body: str) -> T:
+        try:
+            return adapter.validate_json(body)
+        except ValidationError as error:
+            what = f"a record that cannot be read: {error.errors()[0]['msg']}"
+            raise InputError(what, str(self._path), MEND) from None
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """A file that is damaged, or no ledger at all, is an InputError that names it."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"not a usable ledger: {error}", str(self._path), MEND) from None
 
 
 @contextmanager

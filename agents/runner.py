@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,14 +52,13 @@ def _advance(
         if answer is None:
             return "waiting", "a revision waits for review"
         entry = Command(resume=answer)
-    mark, session = time.monotonic(), uuid.uuid4().hex
+    session = uuid.uuid4().hex
+    shop.clock.lap()
     for number, _ in enumerate(
         graph.stream(entry, config, context=shop, durability="sync", stream_mode="updates", subgraphs=False)
     ):
-        now = time.monotonic()
         round_ = graph.get_state(config).values.get("round", 0)
-        shop.campaign.ledger.charge(f"wall/{session}/{number}", "wall", round_, Cost(wall_s=now - mark))
-        mark = now
+        shop.campaign.ledger.charge(f"wall/{session}/{number}", "wall", round_, Cost(wall_s=shop.clock.lap()))
         if shop.campaign.stop_requested:
             return "stopped", "stopped on request"
     snapshot = graph.get_state(config)

@@ -32,6 +32,8 @@ class State(TypedDict, total=False):
     reason: str
     author: list[str]
     """Role, model and prompt version behind the plan."""
+    base: str
+    """The revision whose blocks the round builds on; empty in the first."""
     level: int
     """How many levels of the block hierarchy are written and verified."""
     candidates: Annotated[dict[str, bool], merge]
@@ -57,7 +59,7 @@ class BlockState(TypedDict, total=False):
     findings: list[str]
     children: dict[str, str]
     """Candidate ids of this round's blocks of lower levels, to verify it with."""
-    best: str
+    base: str
     done: bool
     candidates: Annotated[dict[str, bool], merge]
 

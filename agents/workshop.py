@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
+from agents import limits
 from agents.campaign import Campaign
-from agents.designers import Context, Designer, Files, WorkOrder
-from agents.evaluator import BLOCK_GATES, DESIGN_GATES, Evaluator
+from agents.designers import BudgetSpent, Context, Designer, Files, WorkOrder
+from agents.evaluator import Evaluator
+from agents.limits import BLOCK_EVALUATIONS, DESIGN_EVALUATIONS
 from agents.progress import Event, Kind, Progress
-from agents.records import Cost, GateOutcome, Revision
+from agents.records import GateOutcome, Revision
 from agents.state import Order, State
 from hwlib import contracts
 from hwlib.design import Manifest
 
 LESSON_CHARACTERS = 400
-BLOCK_EVALUATIONS = len(BLOCK_GATES) + 1
-DESIGN_EVALUATIONS = len(DESIGN_GATES) + 1
 
 
 def level(block: str) -> int:
@@ -39,6 +39,7 @@ class Workshop:
     designer: Designer
     evaluator: Evaluator
     progress: Progress
+    clock: limits.Clock = field(default_factory=limits.Clock)
 
     def tell(self, kind: Kind, node: str, round_: int, *, block: str = "", gate: str = "", text: str = "",
              seconds: float = 0.0) -> None:  # fmt: skip
@@ -54,6 +55,19 @@ class Workshop:
     def revision(self, name: str) -> Revision:
         """The record of revision `name`."""
         return next(r for r in self.campaign.ledger.revisions() if r.revision == name)
+
+    def check_time(self) -> None:
+        """BudgetSpent if the campaign's wall time is."""
+        why = limits.time_spent(self.campaign, self.clock)
+        if why:
+            raise BudgetSpent(why)
+
+    def pay(self, key: str, kind: str, round_: int) -> None:
+        """Book one evaluation before it is made; BudgetSpent if wall time or evaluations are."""
+        self.check_time()
+        most = self.campaign.settings.budget.evaluations
+        if not self.campaign.ledger.reserve(key, kind, round_, most):
+            raise BudgetSpent(f"budget: {most} evaluations")
 
     def files(self, candidate: str) -> Files:
         """The text of a candidate's files, by name."""
@@ -89,11 +103,12 @@ def context(state: State, shop: Workshop) -> Context:
         candidates=tuple(campaign.ledger.candidates(before=number)),
         lessons=campaign.ledger.lessons(before=number),
         rejections=campaign.ledger.rejections(),
-        orders_left=_orders_left(campaign, number),
+        orders_left=orders_left(campaign, number),
     )
 
 
-def _orders_left(campaign: Campaign, number: int) -> int:
+def orders_left(campaign: Campaign, number: int) -> int:
+    """Blocks that round `number` may order: what the evaluations left pay for, with all repairs and the whole."""
     allowed = campaign.settings.budget.evaluations
     if allowed is None:
         return 10_000
@@ -113,13 +128,16 @@ def manifest_text(shop: Workshop, parameters: dict[str, int], variants: dict[str
 
 def run_gates(gates: Sequence[str], scope: str, key: str, number: int, run: Callable[[str], GateOutcome],
                shop: Workshop) -> tuple[GateOutcome, ...]:  # fmt: skip
-    """Run `gates` in order up to the first that fails; each is booked once."""
+    """Run `gates` in order up to the first that fails; each is booked once. A spent budget is a gate that refuses."""
     outcomes: list[GateOutcome] = []
     for name in gates:
+        try:
+            shop.pay(f"{key}/{name}", name, number)
+        except BudgetSpent as error:
+            return (*outcomes, GateOutcome("budget", scope, False, (str(error),)))
         shop.tell("start", "verify", number, block=scope, gate=name)
         begin = time.monotonic()
         outcome = run(name)
-        shop.campaign.ledger.charge(f"{key}/{name}", name, number, Cost(evaluations=1))
         outcomes.append(outcome)
         first = "" if outcome.passed else (outcome.findings or ("refused",))[0]
         shop.tell("done" if outcome.passed else "fail", "verify", number, block=scope, gate=name, text=first,

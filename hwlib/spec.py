@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hwlib.documents import read_document
 from hwlib.errors import InputError
+
+NAME = r"^[a-z0-9][a-z0-9-]{0,40}$"
+"""What a spec, and a campaign, may be called."""
 
 
 class _Strict(BaseModel):
@@ -21,6 +24,20 @@ class Workload(_Strict):
     model: str = "digits-vit"
     phase: Literal["encode", "prefill", "decode"] = "encode"
     batch: int = Field(default=1, ge=1, le=1024)
+
+    @field_validator("phase")
+    @classmethod
+    def _phase_has_effect(cls, phase: str) -> str:
+        if phase != "encode":
+            raise ValueError("a campaign runs the whole model once, which is phase encode; no other has an effect")
+        return phase
+
+    @field_validator("batch")
+    @classmethod
+    def _batch_has_effect(cls, batch: int) -> int:
+        if batch != 1:
+            raise ValueError("a campaign runs one inference, which is batch 1; no other has an effect")
+        return batch
 
 
 class MemorySpec(_Strict):
@@ -43,10 +60,10 @@ class Budgets(_Strict):
 class Spec(_Strict):
     """The ask. `objective` is minimised over designs that keep the budgets."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
+    name: str = Field(pattern=NAME)
     workload: Workload = Workload()
     technology: str = "osu018"
-    clock_ns: float = Field(default=10.0, gt=0.1, le=1000)
+    clock_ns: float = Field(default=12.0, gt=0.1, le=1000)
     memory: MemorySpec = MemorySpec()
     budgets: Budgets = Budgets()
     objective: Literal["area_delay", "delay", "area", "energy_delay", "energy"] = "area_delay"

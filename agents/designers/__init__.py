@@ -16,6 +16,10 @@ Files = dict[str, str]
 """Verilog text by file name (``array.v``)."""
 
 
+TOO_FEW = "budget: too few evaluations left for another round"
+"""Why a campaign ends that has no evaluations for another round."""
+
+
 class BudgetSpent(Exception):
     """A hard budget (tokens, money) does not allow the next step."""
 
@@ -91,6 +95,11 @@ class Context:
     rejections: tuple[tuple[str, str], ...]
     orders_left: int
     """Orders the evaluation budget still pays for."""
+
+    @property
+    def base(self) -> Revision | None:
+        """What to build on: the best, else (none accepted) the newest that passed its gates."""
+        return self.best or next((r for r in reversed(self.revisions) if r.figures is not None), None)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ class LlmDesigner:
 
     def plan(self, context: Context) -> Plan:
         """The baseline, then what the planner says; an unusable answer ends the campaign with the best so far."""
-        best = context.best
-        if best is None:
+        base = context.base
+        if base is None:
             return baseline(context, self._library, self._space)
         try:
             return ask(
@@ -50,7 +50,7 @@ class LlmDesigner:
                 round_=context.round, **_planner_values(context),
             )  # fmt: skip
         except Unanswered as error:
-            return Plan(best.parameters, (), str(error))
+            return Plan(base.parameters, (), str(error))
 
     def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
         """A template for the baseline, the parent as it is to carry over, otherwise what the writer says."""
@@ -83,16 +83,16 @@ class LlmDesigner:
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
     ) -> dict[str, str]:
         """What this round wrote, where it passed; elsewhere the best design's block."""
-        kept = context.best.blocks if context.best else {}
+        kept = context.base.blocks if context.base else {}
         return {block: _select_one(context.round, kept.get(block, ""), offered) for block, offered in offers.items()}
 
     def _accept(self, answer: PlannerAnswer, context: Context) -> Plan:
         """The plan in the answer; ValueError says what about it is impossible."""
-        assert context.best is not None, "the baseline comes first"
+        assert context.base is not None, "the baseline comes first"
         said = ("planner", self._model.name, prompts.version("planner"))
         if answer.stop or (not answer.orders and not answer.parameters):
-            return Plan(context.best.parameters, (), f"stopped by the planner: {answer.reason}", *said)
-        parameters = context.best.parameters | {setting.name: setting.value for setting in answer.parameters}
+            return Plan(context.base.parameters, (), f"stopped by the planner: {answer.reason}", *said)
+        parameters = context.base.parameters | {setting.name: setting.value for setting in answer.parameters}
         try:
             contracts.load("top").check(parameters)
         except InputError as error:
@@ -100,7 +100,7 @@ class LlmDesigner:
         if self._space.cycles(parameters) is None:
             raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
         orders = [_order(context.round, order.block, order.intent) for order in answer.orders]
-        moved = {b for b in contracts.names() if relevant(b, parameters) != relevant(b, context.best.parameters)}
+        moved = {b for b in contracts.names() if relevant(b, parameters) != relevant(b, context.base.parameters)}
         orders += [_order(context.round, b, CARRY) for b in contracts.names() if b in moved - {o.block for o in orders}]
         if len(orders) > context.orders_left:
             raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
@@ -120,12 +120,12 @@ def _select_one(round_: int, kept: str, offered: Sequence[Candidate]) -> str:
 
 
 def _planner_values(context: Context) -> dict[str, object]:
-    assert context.best is not None, "the baseline comes first"
+    assert context.base is not None, "the baseline comes first"
     known = {candidate.id: candidate for candidate in context.candidates}
-    parts = [known[identity] for identity in context.best.blocks.values()]
+    parts = [known[identity] for identity in context.base.blocks.values()]
     bounds = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
     return {
-        "spec": context.spec, "best": context.best, "revisions": context.revisions, "lessons": context.lessons,
+        "spec": context.spec, "best": context.base, "revisions": context.revisions, "lessons": context.lessons,
         "constraints": [reason for _, reason in context.rejections], "round": context.round, "budgets": bounds,
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
         "names": contracts.names(), "blocks": [_row(part) for part in parts],

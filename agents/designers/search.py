@@ -9,6 +9,7 @@ interrupted campaign repeats itself exactly.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import optuna
 
 from agents.constraints import Constraints
 from agents.cost import Choice, CostModel, choice_of
-from agents.designers import BlockCost, Candidate, Context, Files, Plan, WorkOrder, Written
+from agents.designers import TOO_FEW, BlockCost, Candidate, Context, Files, Plan, WorkOrder, Written
 from agents.designers.baseline import baseline, order_for
 from agents.designers.library import Library
 from agents.designers.space import Space
@@ -65,11 +66,10 @@ class SearchDesigner:
         found = self._search(context)
         best = context.best.figures.objective if context.best and context.best.figures else math.inf
         if found.value >= min(ILLEGAL, best * MARGIN):
-            why = f"converged: the cost model promises {found.value:.4g}, the best is {best:.4g}"
-            return Plan(found.parameters, (), why)
+            return Plan(found.parameters, (), _why_not(found.value, best, _allowed(context)))
         orders = self._orders(context, found)
         if len(orders) > context.orders_left:
-            return Plan(found.parameters, (), "budget: too few evaluations left for another round")
+            return Plan(found.parameters, (), TOO_FEW)
         shape = f"T={found.parameters['T']} D={found.parameters['D']}"
         return Plan(
             found.parameters, orders, f"search: {shape} promises {found.value:.4g}, {len(orders)} blocks to write"
@@ -119,7 +119,7 @@ class SearchDesigner:
             return here.value
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=context.seed * 1000 + context.round, n_startup_trials=40)
+        sampler = optuna.samplers.TPESampler(seed=sampler_seed(context.seed, context.round), n_startup_trials=40)
         optuna.create_study(sampler=sampler).optimize(evaluate, n_trials=TRIALS)
         return best
 
@@ -214,6 +214,22 @@ class SearchDesigner:
                  model: CostModel) -> float:  # fmt: skip
         costs = dict(mix) | {choice.block: model.predict(choice, found.parameters)}
         return self._value(context, found.parameters, list(costs.values()))
+
+
+def sampler_seed(seed: int, round_: int) -> int:
+    """A seed of its own for every campaign's seed and round, of 32 bits."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {round_}".encode()).digest()[:4], "big")
+
+
+def _why_not(promised: float, best: float, allowed: Constraints) -> str:
+    """Why a campaign ends whose search found no point worth a round."""
+    if promised >= ILLEGAL and allowed.described:
+        return f"no design keeps the reviewers' constraints: {'; '.join(allowed.described)}"
+    if promised >= ILLEGAL:
+        return "no other design is left to try: gates or reviewers refused them all, or the workload does not fit"
+    if promised >= UNFIT:
+        return f"converged: the cost model promises nothing else within clock and area, the best is {best:.4g}"
+    return f"converged: the cost model promises {promised:.4g}, the best is {best:.4g}"
 
 
 def _cost(candidate: Candidate) -> BlockCost:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES
-from agents.records import Cost, GateOutcome
+from agents.records import GateOutcome
 from agents.state import BlockState
 from agents.store import text_hash
 from agents.workshop import LESSON_CHARACTERS, Workshop, as_order, manifest_text, run_gates
@@ -20,9 +20,10 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
     order = as_order(state["order"])
     parent = {name: shop.campaign.texts.get(content) for name, content in state["files"].items()}
     if not state["attempt"]:
-        parent = _block_of_best(order.block, state["best"], shop)
+        parent = _block_of_base(order.block, state["base"], shop)
     shop.tell("start", "write", order.round, block=order.block, text=order.variant or order.intent)
     try:
+        shop.check_time()
         written = shop.designer.write(order, contracts.load(order.block), parent, state["findings"])
     except (BudgetSpent, Unanswered) as error:
         return {"attempt": state["attempt"] + 1, "files": {}, "findings": [str(error)]}
@@ -35,8 +36,8 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
     }
 
 
-def _block_of_best(block: str, best: str, shop: Workshop) -> Files:
-    return shop.files(shop.revision(best).blocks[block]) if best else {}
+def _block_of_base(block: str, base: str, shop: Workshop) -> Files:
+    return shop.files(shop.revision(base).blocks[block]) if base else {}
 
 
 def verify_block(state: BlockState, shop: Workshop) -> BlockState:
@@ -44,7 +45,8 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
     order = as_order(state["order"])
     candidate = _judge_candidate(state, order, shop)
     shop.campaign.ledger.put_candidate(candidate)
-    findings = [] if candidate.passed or not state["files"] else _findings(state, order, candidate, shop)
+    spent = bool(candidate.outcomes) and candidate.outcomes[-1].gate == "budget"
+    findings = [] if candidate.passed or spent or not state["files"] else _findings(state, order, candidate, shop)
     done = not findings or state["attempt"] > shop.campaign.settings.repairs
     if done and not candidate.passed:
         _learn_from(candidate, shop)
@@ -75,7 +77,10 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
                           lambda gate: shop.evaluator.check_block(design, order.block, gate), shop)  # fmt: skip
     if not all(outcome.passed for outcome in outcomes):
         return replace(blank, outcomes=outcomes)
-    shop.campaign.ledger.charge(f"{key}/cost", "synthesise", order.round, Cost(evaluations=1))
+    try:
+        shop.pay(f"{key}/cost", "synthesise", order.round)
+    except BudgetSpent as error:
+        return replace(blank, outcomes=(*outcomes, GateOutcome("budget", order.block, False, (str(error),))))
     cost = shop.evaluator.block_cost(design, order.block)
     shop.tell("done", "verify", order.round, block=order.block,
               text=f"{order.variant} {cost.area_um2:.0f} um2 {cost.period_ns:.2f} ns")  # fmt: skip
@@ -85,7 +90,7 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
 def _bench_design(state: BlockState, order: WorkOrder, shop: Workshop) -> Design | None:
     """A folder with the block's attempt and everything below it; None if something below is missing."""
     files = {f"rtl/{name}": shop.campaign.texts.get(content) for name, content in state["files"].items()}
-    inherited = shop.revision(state["best"]).blocks if state["best"] else {}
+    inherited = shop.revision(state["base"]).blocks if state["base"] else {}
     variants = {order.block: described(order)}
     for name in _below(order.block):
         identity = state["children"].get(name) or inherited.get(name)

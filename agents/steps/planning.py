@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from agents.designers import BudgetSpent, Plan
+from agents import limits
+from agents.designers import TOO_FEW, BudgetSpent, Plan
 from agents.state import BlockState, State
-from agents.workshop import Workshop, as_data, as_order, context, level
+from agents.workshop import Workshop, as_data, as_order, context, level, orders_left
 
 PATIENCE = 2
 """Rounds without a better design after which a campaign has converged."""
@@ -13,9 +14,11 @@ PATIENCE = 2
 def plan_round(state: State, shop: Workshop) -> State:
     """Ask the designer for a plan; a budget that is spent gives a plan without orders."""
     number = state.get("round", 0)
+    known = context(state, shop)
     shop.tell("start", "plan", number)
     try:
-        plan = shop.designer.plan(context(state, shop))
+        shop.check_time()
+        plan = shop.designer.plan(known)
     except BudgetSpent as error:
         plan = Plan(state.get("parameters", {}), (), str(error))
     shop.tell("done", "plan", number, text=plan.reason)
@@ -26,6 +29,7 @@ def plan_round(state: State, shop: Workshop) -> State:
         "reason": plan.reason,
         "author": [plan.role, plan.model, plan.prompt_version],
         "level": 0,
+        "base": known.base.revision if known.base else "",
         "candidates": None,  # type: ignore[typeddict-item]  # the reducer's word for starting afresh
         "revision": "",
         "verdict": "refused",
@@ -41,7 +45,7 @@ def branches(state: State) -> list[BlockState]:
             children.setdefault(order.block, order.key)
     return [
         {"order": as_data(order), "parameters": state["parameters"], "attempt": 0, "files": {}, "origin": ["", ""],
-         "findings": [], "children": children, "best": state.get("best", ""), "done": False, "candidates": {}}
+         "findings": [], "children": children, "base": state["base"], "done": False, "candidates": {}}
         for order in orders if level(order.block) == state["level"]
     ]  # fmt: skip
 
@@ -56,17 +60,14 @@ def settle_round(state: State, shop: Workshop) -> State:
 
 
 def _ending(state: State, shop: Workshop, stale: int) -> str:
-    budget, spent = shop.campaign.settings.budget, shop.campaign.ledger.spent()
+    rounds = shop.campaign.settings.budget.rounds
     if not state["orders"]:
         return state["reason"]
+    spent = limits.time_spent(shop.campaign, shop.clock) or limits.money_spent(shop.campaign)
+    if spent:
+        return spent
     if stale >= PATIENCE:
         return f"converged: {stale} rounds without a better design"
-    if state["round"] + 1 >= budget.rounds:
-        return f"budget: {budget.rounds} rounds"
-    if budget.wall_s is not None and spent.wall_s >= budget.wall_s:
-        return f"budget: {budget.wall_s:.0f} s of wall time"
-    if budget.tokens is not None and spent.tokens >= budget.tokens:
-        return f"budget: {budget.tokens} tokens"
-    if budget.money_usd is not None and spent.money_usd >= budget.money_usd:
-        return f"budget: {budget.money_usd:.2f} USD"
-    return ""
+    if state["round"] + 1 >= rounds:
+        return f"budget: {rounds} rounds"
+    return "" if orders_left(shop.campaign, state["round"] + 1) else TOO_FEW

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from agents import decisions
 from agents.cost import described
-from agents.designers import Candidate, Files
+from agents.designers import BudgetSpent, Candidate, Files
 from agents.evaluator import DESIGN_GATES, broken_budgets, figures
 from agents.parameters import relevant
-from agents.records import Cost, Revision
+from agents.records import Revision
 from agents.state import State, Verdict
 from agents.workshop import Workshop, as_order, context, keep, manifest_text, run_gates
 from hwlib import contracts
@@ -101,11 +101,16 @@ def gate_revision(state: State, shop: Workshop) -> State:
 
 
 def measure_revision(state: State, shop: Workshop) -> State:
-    """Measure the revision and keep its figures."""
+    """Measure the revision and keep its figures; a budget that is spent refuses it."""
     revision = shop.revision(state["revision"])
+    try:
+        shop.pay(f"{state['round']:03d}-design/measure", "measure", state["round"])
+    except BudgetSpent as error:
+        keep(shop, replace(revision, state="failed"))
+        shop.learn("measure", state["round"], str(error))
+        return {"verdict": "refused"}
     begin = time.monotonic()
     measured = shop.evaluator.measure(read_design(shop.campaign.revisions.checkout(revision.revision)))
-    shop.campaign.ledger.charge(f"{state['round']:03d}-design/measure", "measure", state["round"], Cost(evaluations=1))
     found = figures(shop.campaign.spec, measured)
     keep(shop, replace(revision, figures=found, cost=shop.campaign.ledger.spent(state["round"])))
     area = f"{found.area_um2 / 1e6:.3f} mm2"

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from agents import api
-from agents.campaign import Campaign
+from agents import api, limits
+from agents.campaign import Campaign, home, names
+from agents.designers import TOO_FEW
+from agents.designers.search import SearchDesigner
+from agents.evaluator import Evaluator
+from agents.ledger import opened
 from agents.progress import Event
 from agents.records import Budget, CampaignResult, Revision
-from hwlib.design import Design, read_design
+from agents.store import RevisionStore
+from hwlib.design import Design, Manifest, read_design
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 from tests.agents.stand_in import SPEC, ToyEvaluator, toy_designer
+from verification import toolchain
 
 
 def start(spec: Spec = SPEC, evaluators: api.Evaluators = ToyEvaluator, **changes: object) -> CampaignResult:
@@ -86,14 +94,123 @@ def test_progress_tells_nodes_blocks_gates_and_best() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "why"),
-    [(Budget(rounds=1), "budget: 1 rounds"), (Budget(rounds=9, wall_s=1e-6), "budget: 0 s of wall time"),
-     (Budget(rounds=9, evaluations=80), "budget: too few evaluations left for another round")],
+    [(Budget(rounds=1), "budget: 1 rounds"), (Budget(rounds=9, evaluations=62), TOO_FEW),
+     (Budget(rounds=9, evaluations=80), TOO_FEW)],
 )  # fmt: skip
 def test_a_budget_ends_it(budget: Budget, why: str) -> None:
     result = start(budget=budget)
     assert result.why == why
     assert result.status.state == "accepted"
     assert budget.evaluations is None or result.status.spent.evaluations <= budget.evaluations
+
+
+def test_a_spent_wall_time_stops_it_between_gates_with_its_best_design(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Event] = []
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(limits, "time", clock)
+
+    class Slow(ToyEvaluator):
+        """Its gates take no time in round 0, and more than there is in round 1."""
+
+        def _work(self) -> None:
+            clock.now += 30.0 * (events[-1].round == 1)
+
+    result = start(evaluators=Slow, progress=events.append, budget=Budget(rounds=9, wall_s=20))
+    assert result.why == "budget: 20 s of wall time"
+    assert result.accepted is not None
+    assert result.accepted.round == 0
+    assert sum(event.round == 1 and event.kind == "start" and bool(event.gate) for event in events) <= 2
+    assert resume().why == result.why
+
+
+def test_no_time_at_all_judges_nothing() -> None:
+    result = start(budget=Budget(wall_s=1e-6))
+    assert result.status.state == "failed"
+    assert result.why == "budget: 1e-06 s of wall time"
+    assert result.status.spent.evaluations == 0
+
+
+def test_a_budget_that_cannot_pay_for_the_first_design_is_refused_and_leaves_nothing() -> None:
+    with pytest.raises(InputError, match=r"^--budget: evaluations=61 .* takes 62; give at least evaluations=62$"):
+        start(budget=Budget(evaluations=61))
+    assert names() == []
+
+
+def test_evaluations_are_reserved_up_to_the_limit_and_a_key_once(tmp_path: Path) -> None:
+    with opened(tmp_path / "l.sqlite") as ledger:
+        assert [ledger.reserve(key, "lint", 0, 2) for key in ("a", "b", "c", "a")] == [True, True, False, True]
+        assert ledger.spent().evaluations == 2
+
+
+def test_a_campaign_that_fails_before_it_judged_anything_leaves_nothing() -> None:
+    def no_judge(spec: Spec) -> ToyEvaluator:
+        raise InputError("no such technology")
+
+    def no_designer(campaign: Campaign, evaluator: Evaluator) -> SearchDesigner:
+        raise InputError("no API key")
+
+    class NoModel(ToyEvaluator):
+        """A judge that does not know the workload."""
+
+        def model_cycles(self, manifest: Manifest) -> int | None:
+            raise InputError("no workload 'gpt'")
+
+    for evaluators, designers, line in (
+        (no_judge, toy_designer, "no such technology"),
+        (ToyEvaluator, no_designer, "no API key"),
+        (NoModel, toy_designer, "no workload 'gpt'"),
+    ):
+        with pytest.raises(InputError, match=line):
+            api.start_campaign(SPEC, evaluators=evaluators, designers=designers)
+        assert list(home().iterdir() if home().exists() else []) == []
+    assert start(budget=Budget(rounds=1)).status.state == "accepted"
+
+
+def test_a_missing_tool_is_found_before_anything_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = toolchain.Tool("sta", None, None, "2.0", "timing", "apt-get install opensta")
+    monkeypatch.setattr(toolchain, "find_tools", lambda: (absent,))
+    with pytest.raises(InputError, match=r"sta is not installed.*apt-get install opensta"):
+        api.start_campaign(SPEC)
+    assert names() == []
+
+
+def test_a_failure_while_it_is_created_leaves_no_ghost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(self: RevisionStore) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RevisionStore, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            start()
+    assert list(home().iterdir()) == []
+    ghost = home() / ".new-abcd"
+    ghost.mkdir()
+    (ghost / "settings.yaml").write_text("name: toy\n")
+    assert names() == []
+    assert api.list_campaigns() == []
+
+
+@pytest.mark.parametrize("name", ["../evil", "a b", ".new-x", "-x", "A", "a" * 42, "a\n"])
+def test_a_name_that_cannot_be_a_folders_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is no name"):
+        start(name=name)
+    with pytest.raises(InputError, match="no campaign"):
+        api.campaign_status(name)
+
+
+@pytest.mark.parametrize("file", ["settings.yaml", "spec.yaml", "ledger.sqlite"])
+def test_a_damaged_campaign_is_named_and_does_not_hide_the_others(file: str) -> None:
+    folder = start(name="bad", budget=Budget(rounds=1)).status.folder
+    start(name="good", budget=Budget(rounds=1))
+    for path in folder.glob(f"{file}*"):
+        path.unlink()
+    (folder / file).write_text("][ junk " * 200)
+    found, damaged = api.survey()
+    assert [status.name for status in found] == ["good"]
+    (line,) = damaged
+    assert line.startswith(str(folder / file))
+    with pytest.raises(InputError, match=file):
+        api.campaign_status("bad")
 
 
 def test_it_converges_when_nothing_more_is_promised() -> None:
@@ -189,6 +306,18 @@ def test_a_rejection_constrains_later_rounds() -> None:
     assert last.parameters["T"] == 2
     assert last.variants["array"] != "quick"
     assert any("a reviewer rejected it" in lesson for lesson in api.campaign_status("toy").lessons)
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("T <= 1 please", "no design keeps the reviewers' constraints: T <= 1"),
+        ("D > 64, avoid array quick", "no design keeps the reviewers' constraints: D > 64; avoid array quick"),
+    ],
+)
+def test_constraints_that_nothing_keeps_are_named_at_the_end(reason: str, why: str) -> None:
+    start(review="wait")
+    assert decide(False, reason).why == why
 
 
 def test_a_decision_is_void_for_another_tree_and_a_rejection_needs_a_reason() -> None:

@@ -204,3 +204,26 @@ def test_a_change_of_a_prompt_changes_its_version(tmp_path: Path, monkeypatch: p
     (folder / "user.md.j2").write_text("two")
     assert first.startswith("planner/1-")
     assert prompts.version("planner") != first
+
+
+def test_a_rejected_first_design_is_built_on_and_the_reason_goes_to_the_planner() -> None:
+    with serving(order("array"), swap("array", "plain", "quick")) as server:
+
+        def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
+            model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
+            metered = Metered(model, campaign.ledger, campaign.settings.budget)
+            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
+
+        limits = Budget(rounds=2)
+        api.start_campaign(
+            SPEC, designer="llm", budget=limits, evaluators=ToyEvaluator, designers=designer, review="wait"
+        )
+        (waiting,) = api.pending_reviews("toy")
+        api.record_decision("toy", waiting.revision.revision, False, "too slow an array", waiting.revision.tree_hash)
+        result = api.resume_campaign("toy", evaluators=ToyEvaluator, designers=designer)
+        assert result.status.state == "waiting"
+        (second,) = api.pending_reviews("toy")
+        assert second.revision.round == 1
+        assert (api.revision_design("toy", "r1") / "rtl" / "array.v").read_text().startswith("// quick")
+        assert "too slow an array" in prompt(server, 0)
+        assert "// plain" in prompt(server, 1)

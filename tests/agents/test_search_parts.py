@@ -13,6 +13,7 @@ from agents.constraints import Constraints
 from agents.cost import Choice, CostModel, depth, size
 from agents.designers import BlockCost, Candidate, WorkOrder
 from agents.designers.library import TemplateLibrary
+from agents.designers.search import sampler_seed
 from agents.designers.space import Space
 from agents.mix import mixes
 from hwlib import contracts, templates
@@ -139,6 +140,23 @@ CHOICES = {block: Choice(block, "plain") for block in contracts.names()}
 )  # fmt: skip
 def test_a_reason_constrains(reason: str, permitted: bool) -> None:
     assert Constraints.read([("abc", reason)], []).permit(POINT, CHOICES) is permitted
+
+
+@pytest.mark.parametrize(
+    ("reason", "described"),
+    [
+        ("keep T<=4 and T <= 4, avoid Array plain; no norm: quick", ("T <= 4", "avoid array plain", "avoid norm quick")),
+        ("I do not like it", ()), ("Z <= 1", ()), ("", ()),
+    ],
+)  # fmt: skip
+def test_what_was_understood_is_said(reason: str, described: tuple[str, ...]) -> None:
+    assert Constraints.read([("abc", reason)], []).described == described
+
+
+def test_samplers_of_neighbouring_campaigns_and_rounds_differ() -> None:
+    seeds = {sampler_seed(seed, round_) for seed in (0, 1, 2, 2**31 - 1) for round_ in range(1001)}
+    assert len(seeds) == 4 * 1001
+    assert all(0 <= seed < 2**32 for seed in seeds)
 
 
 def test_the_rejected_design_itself_is_never_permitted() -> None:

@@ -1,0 +1,54 @@
+"""The budget's hard limits: what a campaign must stop at, and what it must at least be given."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from agents.campaign import Campaign
+from agents.evaluator import BLOCK_GATES, DESIGN_GATES
+from agents.records import Budget
+from hwlib import contracts
+from hwlib.errors import InputError
+
+BLOCK_EVALUATIONS = len(BLOCK_GATES) + 1
+DESIGN_EVALUATIONS = len(DESIGN_GATES) + 1
+"""Gates, and the synthesis that measures."""
+
+
+@dataclass
+class Clock:
+    """When the wall time that is not yet in the ledger began (s, monotonic)."""
+
+    mark: float = field(default_factory=lambda: time.monotonic())
+
+    def lap(self) -> float:
+        """Seconds since the mark, which moves to now."""
+        before, self.mark = self.mark, time.monotonic()
+        return self.mark - before
+
+
+def check(budget: Budget) -> None:
+    """InputError if the evaluations do not pay for the first round, which judges every block and the whole."""
+    least = len(contracts.names()) * BLOCK_EVALUATIONS + DESIGN_EVALUATIONS
+    if budget.evaluations is not None and budget.evaluations < least:
+        what = f"evaluations={budget.evaluations} cannot judge a first design, which takes {least}"
+        raise InputError(what, "--budget", f"give at least evaluations={least}")
+
+
+def time_spent(campaign: Campaign, clock: Clock) -> str:
+    """Why the campaign must stop now, if its wall time is spent."""
+    most = campaign.settings.budget.wall_s
+    if most is None or campaign.ledger.spent().wall_s + time.monotonic() - clock.mark < most:
+        return ""
+    return f"budget: {most:g} s of wall time"
+
+
+def money_spent(campaign: Campaign) -> str:
+    """Why no more model calls can follow, if tokens or money are spent."""
+    budget, spent = campaign.settings.budget, campaign.ledger.spent()
+    if budget.tokens is not None and spent.tokens >= budget.tokens:
+        return f"budget: {budget.tokens} tokens"
+    if budget.money_usd is not None and spent.money_usd >= budget.money_usd:
+        return f"budget: {budget.money_usd:.2f} USD"
+    return ""
