@@ -54,8 +54,8 @@ module eltwise_lane (
     reg  [8:0]  coarse;
     reg  [7:0]  fine, addend;
 
-    // Sums of rows.
-    integer i;
+    // Sums of rows, the uppermost row of each first.
+    integer i, j, k;
     reg [16:0] turned;
     reg [24:0] low;
     reg [25:0] middle;
@@ -63,17 +63,23 @@ module eltwise_lane (
     always @* begin
         turned = TURN + {9'b0, ~extra[7], extra[6:0]} + {2'b0, ({8{a[7]}} & factor) ^ ~SIGN8, 7'b0} +
                  {2'b0, ({8{other[7]}} & other_factor) ^ ~SIGN8, 7'b0};
-        low    = LOW + {2'b0, ({16{addend[7]}} & mult_b) ^ ~SIGN16, 7'b0} +
-                 {2'b0, ({16{fine[7]}} & mult) ^ SIGN16, 7'b0};
-        middle = {2'b0, bias_middle} + {2'b0, ({16{coarse[8]}} & mult) ^ ~SIGN16, 8'b0} +
-                 {3'b0, ({16{coarse[7]}} & mult) ^ SIGN16, 7'b0};
-        for (i = 0; i < 7; i = i + 1) begin
-            turned = turned + ({9'b0, ({8{a[i]}} & factor) ^ SIGN8} << i);
-            turned = turned + ({9'b0, ({8{other[i]}} & other_factor) ^ SIGN8} << i);
-            low    = low + ({9'b0, ({16{fine[i]}} & mult) ^ SIGN16} << i);
-            low    = low + ({9'b0, ({16{addend[i]}} & mult_b) ^ SIGN16} << i);
-            middle = middle + ({10'b0, ({16{coarse[i]}} & mult) ^ SIGN16} << i);
-        end
+        for (i = 0; i < 7; i = i + 1)
+            turned = turned + ({9'b0, ({8{a[i]}} & factor) ^ SIGN8} << i) +
+                     ({9'b0, ({8{other[i]}} & other_factor) ^ SIGN8} << i);
+    end
+
+    always @* begin
+        low = LOW + {2'b0, ({16{addend[7]}} & mult_b) ^ ~SIGN16, 7'b0} +
+              {2'b0, ({16{fine[7]}} & mult) ^ SIGN16, 7'b0};
+        for (j = 0; j < 7; j = j + 1)
+            low = low + ({9'b0, ({16{fine[j]}} & mult) ^ SIGN16} << j) +
+                  ({9'b0, ({16{addend[j]}} & mult_b) ^ SIGN16} << j);
+    end
+
+    always @* begin
+        middle = {2'b0, bias_middle} + {2'b0, ({16{coarse[8]}} & mult) ^ ~SIGN16, 8'b0};
+        for (k = 0; k < 8; k = k + 1)
+            middle = middle + ({10'b0, ({16{coarse[k]}} & mult) ^ SIGN16} << k);
     end
 
     always @(posedge clk)
