@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+import hwlib
 import mfm
 from agents.kept import kept, sources
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 from mfm import api as mfm_api
-from mfm.compress.integer import execute
+from mfm.compress.integer import IntegerGraph, execute
 from mfm.program.program import TARGET_PARAMETERS, Program
 from mfm.run.cycles import run_cycles
 from mfm.run.rtl import RtlRunner
 from mfm.schedule.schedule import schedule
+from verification import cache
 from verification.judgement import Finding, WorkloadReport
 from verification.system.simulation import Simulation
 
 Int = NDArray[np.int64]
-HANG = 60
-"""A run with a stalling memory that takes this many times the modelled cycles counts as hung."""
+FULL_RANGE = "encoder-block-32-64-2-128"
+"""A workload whose activations take every int8 value."""
+
+
+def compiler() -> str:
+    """Hash of the compiler, and of the instruction set and arithmetic it compiles for."""
+    return " ".join(sources(Path(package.__file__ or "").parent) for package in (mfm, hwlib))
+
+
+def content(model: str) -> str:
+    """A workload's name; of a model's file what is in it, as another model may come to lie there."""
+    path = Path(model)
+    return f"{model} {cache.digest_files([path])}" if path.suffix == ".pt" and path.is_file() else model
 
 
 class WorkloadCycles:
@@ -43,13 +56,13 @@ class WorkloadCycles:
     def cycles(self, manifest: Manifest) -> int | None:
         """Cycles on a design with this manifest; None if the workload does not fit."""
         design = f"{sorted(manifest.parameters.items())} {sorted(manifest.timing.items())}"
-        parts = {"model": self._model, "design": design, "latency": str(self._latency)}
+        parts = {"model": content(self._model), "design": design, "latency": str(self._latency)}
 
         def compute() -> int | None:
             program = self._program(manifest)
             return None if program is None else run_cycles(program, manifest, self._latency).cycles
 
-        return kept("cycles", parts | {"compiler": sources(Path(mfm.__file__).parent)}, compute, int | None)
+        return kept("cycles", parts | {"compiler": compiler()}, compute, int | None)
 
     def _program(self, manifest: Manifest) -> Program | None:
         """The program for the parameters programs depend on; the others only change its speed."""
@@ -64,29 +77,58 @@ class WorkloadCycles:
 
 
 class GoldenWorkload:
-    """The workload for the gate `integrate`: every output value compared with the golden executor's."""
+    """The workload for the gate `integrate`: every output value compared with the golden executor's.
+
+    Its input is random, over the whole of int8. A trained model still keeps its activations well inside that, so an
+    encoder block with random weights, small but saturating everywhere, is run besides; a design too small for that
+    block but not for the workload runs the workload alone.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
     @property
     def key(self) -> str:
-        """Model, memory and compiler."""
-        return f"{self._spec.workload.model} {self._spec.memory} {sources(Path(mfm.__file__).parent)}"
+        """Model, memory and compiler, and how the program is run."""
+        programs = f"{content(self._spec.workload.model)} {FULL_RANGE}"
+        return f"{programs} {self._spec.memory} {compiler()} {Path(__file__).read_text()}"
 
     def run(self, design: Design, open_session: Callable[[], AbstractContextManager[Simulation]]) -> WorkloadReport:
-        """Compile for `design` and run one input. Raises InputError if it does not fit."""
-        graph, latency = mfm_api.load_graph(self._spec.workload.model), self._spec.memory.latency_cycles
-        found = schedule(graph, design.manifest, latency, effort=0)
-        inputs = mfm_api.inputs_for(found.program)
-        expected = execute(graph, inputs)
+        """Compile for `design` and run both. Raises InputError if the workload does not fit."""
+        workload, extra = (mfm_api.load_graph(name) for name in (self._spec.workload.model, FULL_RANGE))
+        jobs = [(workload, self._program(workload, design.manifest))]
+        with suppress(InputError):
+            jobs.append((extra, self._program(extra, design.manifest)))
+        findings: list[Finding] = []
+        compared = 0
+        counters: dict[str, int] = {}
         with open_session() as session:
-            done = RtlRunner(session, design.manifest, found.program).run(inputs)
-        if done.status != "done":
-            return WorkloadReport((Finding(f"{graph.name}: the run ended with {done.status}"),), 0, done.counters)
-        return WorkloadReport(
-            _differences(graph.name, done.outputs[graph.output], expected), expected.size, done.counters
-        )
+            for graph, program in jobs:
+                inputs = random_inputs(program)
+                done = RtlRunner(session, design.manifest, program).run(inputs)
+                counters = counters or done.counters
+                if done.status != "done":
+                    findings.append(Finding(f"{graph.name}: the run ended with {done.status}"))
+                    break
+                expected = execute(graph, inputs)
+                findings += _differences(graph.name, done.outputs[graph.output], expected)
+                compared += expected.size
+        return WorkloadReport(tuple(findings), compared, counters)
+
+    def _program(self, graph: IntegerGraph, manifest: Manifest) -> Program:
+        return schedule(graph, manifest, self._spec.memory.latency_cycles, effort=0).program
+
+
+def random_inputs(program: Program) -> dict[str, Int]:
+    """Random int8 inputs of `program`, always the same, an eighth of them extreme; no real sample is so wild."""
+    random = np.random.default_rng(0)
+
+    def matrix(rows: int, cols: int) -> Int:
+        extreme = random.random((rows, cols)) < 1 / 8
+        ends: Int = random.choice(np.array([-128, 127], dtype=np.int64), (rows, cols))
+        return np.where(extreme, ends, random.integers(-128, 128, (rows, cols)))
+
+    return {slot.name: matrix(slot.rows, slot.cols) for slot in program.inputs}
 
 
 def _differences(name: str, got: Int, expected: Int) -> tuple[Finding, ...]:

@@ -100,6 +100,12 @@ class Candidate:
         """The files under judgement."""
         return self.design.rtl if self.whole else self.design.block_files(self.scope)
 
+    def missing(self) -> tuple[Finding, ...]:
+        """A finding for each block without the file that is named as it; no tool needs to say it in its own words."""
+        have = {path.stem for path in self.own_files()}
+        wanted = contracts.names() if self.whole else (self.scope,)
+        return tuple(Finding(f"no file {name}.v", block=name) for name in wanted if name not in have)
+
     def points(self) -> list[dict[str, int]]:
         """The parameter points it is judged at, each once: the contract's bench points, and the design's own, which
         comes last for a block (a small point shows a fault more simply) and first for a design."""

@@ -11,6 +11,7 @@ import pytest
 from hwlib import contracts
 from hwlib.design import Design, block_parameters, with_parameters
 from tests.verification.conftest import expert_text
+from verification import gates
 from verification.evidence import Evidence
 from verification.gates import Candidate, Context, lint, policy, simulate
 from verification.simulate import SIMULATORS
@@ -39,11 +40,12 @@ def test_a_fault_in_lanes_only_the_design_has_is_refused(flawed: Design) -> None
 def test_at_other_parameters_the_same_text_is_sound_and_its_evidence_another(flawed: Design, tmp_path: Path) -> None:
     """So a verdict at one shape must not serve another."""
     small, context, evidence = with_parameters(flawed, T=4, D=4), Context(), Evidence(tmp_path)
-    for gate in (policy, lint, simulate):
+    for name in gates.BLOCK_GATES:
+        gate = gates.gate(name)
         keys = [evidence.key(gate, Candidate(design, BLOCK), context) for design in (small, flawed)]
-        assert keys[0] != keys[1], gate.NAME
+        assert keys[0] != keys[1], name
     deeper = with_parameters(flawed, WORDS=2 * flawed.manifest.parameters["WORDS"])
-    assert evidence.key(simulate, Candidate(deeper, BLOCK), context) == keys[1]
+    assert evidence.key(gates.gate("simulate"), Candidate(deeper, BLOCK), context) == keys[1]
 
 
 UNUSED_ABOVE = """
@@ -60,6 +62,15 @@ def test_lint_sees_what_only_the_design_elaborates(spoiled: Make) -> None:
     assert lint.run(Candidate(design, BLOCK), Context()).passed
     result = lint.run(Candidate(with_parameters(design, **SHAPE), BLOCK), Context())
     assert any("UNUSED" in finding.message for finding in result.findings)
+
+
+@pytest.mark.parametrize("gate", gates.BLOCK_GATES)
+def test_a_block_without_its_file_gets_one_clear_line(gate: str, expert: Design) -> None:
+    rest = replace(expert, rtl=tuple(path for path in expert.rtl if path.name != f"{BLOCK}.v"))
+    result = gates.gate(gate).run(Candidate(rest, BLOCK), Context())
+    assert [str(finding) for finding in result.findings] == [f"{BLOCK}: no file {BLOCK}.v"]
+    whole = lint.run(Candidate(rest), Context())
+    assert [str(finding) for finding in whole.findings] == [f"{BLOCK}: no file {BLOCK}.v"]
 
 
 def test_policy_sees_a_port_that_is_another_only_in_the_design(spoiled: Make) -> None:
@@ -79,7 +90,7 @@ def test_the_own_point_is_judged_once(block: str, expert: Design) -> None:
     assert own.keys() == contracts.load(block).parameters.keys()
 
 
-@pytest.mark.parametrize(("shape", "simulators"), [({"T": 8, "D": 1}, SIMULATORS), ({"T": 16, "D": 1}, ("verilator",))])
+@pytest.mark.parametrize(("shape", "simulators"), [({"T": 4, "D": 2}, SIMULATORS), ({"T": 8, "D": 1}, ("verilator",))])
 def test_a_large_block_is_run_on_verilator_alone(
     shape: dict[str, int], simulators: tuple[str, ...], expert: Design, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
+from pathlib import Path
 
 from hwlib.errors import InputError
-from verification import toolchain
+from verification import cache, system, toolchain, verilate
 from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.system.simulation import MemoryModel, open_simulation
 
@@ -14,9 +16,17 @@ VERSION = 1
 
 
 def settings(candidate: Candidate, context: Context) -> str:
-    """The workload, and the memory behind the port."""
+    """The workload, the memory behind the port, and the harness."""
     key = context.workload.key if context.workload else ""
-    return f"{key} {context.memory_latency} {context.memory_stall} {context.seed}"
+    return f"{key} {context.memory_latency} {context.memory_stall} {context.seed} {harness_digest()}"
+
+
+@lru_cache
+def harness_digest() -> str:
+    """Hash of what surrounds a simulated design: memory and host in C++, and the session with it."""
+    folder = Path(system.__file__).parent
+    files = [*folder.glob("*.py"), *folder.glob("*.cpp"), Path(verilate.__file__)]
+    return cache.digest_files(files)
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:

@@ -36,8 +36,9 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     """Lint at every point. Only what lies in the candidate's own files counts; other blocks answer for theirs."""
     begin = time.monotonic()
     toolchain.require("verilator", "yosys")
-    findings: dict[Finding, None] = {}
-    for point in candidate.points()[:1] if candidate.whole else candidate.points():
+    findings: dict[Finding, None] = dict.fromkeys(candidate.missing())
+    points = candidate.points()[:1] if candidate.whole else candidate.points()
+    for point in () if findings else points:
         findings |= dict.fromkeys(_verilator(candidate, point))
         if not findings:
             findings |= dict.fromkeys(_yosys(candidate, point))

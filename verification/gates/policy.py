@@ -71,9 +71,7 @@ def _names(candidate: Candidate) -> list[Finding]:
             findings.append(Finding("this cell is the platform's and cannot be redefined", path.name, 1))
         elif not any(path.stem == block or path.stem.startswith(f"{block}_") for block in contracts.names()):
             findings.append(Finding("the file belongs to no block; name it BLOCK.v or BLOCK_*.v", path.name, 1))
-    missing = contracts.names() if candidate.whole else (candidate.scope,)
-    have = {path.stem for path in candidate.own_files()}
-    return findings + [Finding(f"no file {name}.v", block=name) for name in missing if name not in have]
+    return [*findings, *candidate.missing()]
 
 
 def _read(candidate: Candidate) -> tuple[dict[str, Any], list[Finding]]:

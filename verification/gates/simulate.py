@@ -26,7 +26,7 @@ from verification.simulate import ScenarioResult, Simulator, bench, simulate
 NAME = "simulate"
 VERSION = 4
 
-SMALL = 64
+SMALL = 32
 """T*T*D up to which Icarus runs a design's own parameters too."""
 
 _FAULT = re.compile(r"cycle (?P<cycle>\d+): (?P<interface>\w*): (?P<what>.*)")
@@ -63,11 +63,11 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     begin = time.monotonic()
     if candidate.top == "top":
         return GateResult(NAME, candidate.scope, True)
-    jobs = _jobs(candidate, context)
+    jobs = [] if candidate.missing() else _jobs(candidate, context)
     with ThreadPoolExecutor(context.jobs) as pool:
         outcomes = list(pool.map(lambda job: _run_job(job, candidate, context), jobs))
     found = sorted((each for founds, _ in outcomes for each in founds), key=itemgetter(0))
-    findings = [finding for _, finding in found]
+    findings = [*candidate.missing(), *(finding for _, finding in found)]
     results = [result for _, each in outcomes for result in each]
     transfers, cycles = sum(r.transfers for r in results), sum(r.cycles for r in results)
     metrics = {"runs": len(results), "transfers": transfers, "cycles": cycles}

@@ -1,0 +1,44 @@
+"""What the gate `integrate` runs: values over the whole of int8, in every lane, and a fault that only those show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from agents.workload import FULL_RANGE, GoldenWorkload, random_inputs
+from hwlib.design import Design, with_parameters
+from hwlib.spec import Spec, Workload
+from mfm import api as mfm_api
+from mfm.compress.integer import QAdd, execute_all
+from mfm.schedule.schedule import schedule
+from tests.verification.conftest import expert, expert_text, spoiled  # noqa: F401 (fixtures)
+from verification.gates import Candidate, Context, integrate
+
+SPEC = Spec(name="full-range", workload=Workload(model="encoder-block-16-32-2-64"))
+LANES = 16
+
+
+def test_inputs_and_activations_take_every_int8_value(expert: Design) -> None:  # noqa: F811
+    graph = mfm_api.load_graph(FULL_RANGE)
+    inputs = random_inputs(schedule(graph, expert.manifest, 20, effort=0).program)
+    for matrix in inputs.values():
+        assert len(np.unique(matrix)) > 240
+    values = execute_all(graph, inputs)
+    sums = [op for op in graph.ops if isinstance(op, QAdd)]
+    assert sums
+    for op in sums:
+        places = [np.argwhere(values[operand] == -128)[:, 0] % LANES for operand in (op.a, op.b)]
+        assert max(len(set(lanes.tolist())) for lanes in places) > LANES * 3 / 4, op.out
+        assert (values[op.out].min(), values[op.out].max()) == (-128, 127)
+
+
+@pytest.mark.slow
+def test_a_fault_at_one_value_in_the_upper_lanes_is_seen(spoiled: Callable[[dict[str, str]], Design]) -> None:  # noqa: F811
+    lane = ".x_b(x_b[8*r +: 8]),"
+    wrong = ".x_b((r >= 4 && x_b[8*r +: 8] == 8'h80) ? 8'h81 : x_b[8*r +: 8]),"
+    design = with_parameters(spoiled({"eltwise.v": expert_text("eltwise.v", (lane, wrong))}), T=8, D=1)
+    result = integrate.run(Candidate(design), Context(workload=GoldenWorkload(SPEC)))
+    assert not result.passed
+    assert result.findings[0].message.startswith("encoder-block"), str(result.findings[0])
