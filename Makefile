@@ -8,7 +8,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PACKAGES := bubblewrap ccache g++ git iverilog opensta perl python3-venv qflow-tech-osu018
+PACKAGES := bubblewrap g++ git iverilog opensta perl python3-venv qflow-tech-osu018
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-slow setup system lint clean

@@ -21,6 +21,7 @@ from mfm.program.program import TARGET_PARAMETERS, Program
 from mfm.run.cycles import run_cycles
 from mfm.run.rtl import RtlRunner
 from mfm.schedule.schedule import schedule
+from mfm.workloads import random_caches
 from verification import cache
 from verification.judgement import Finding, WorkloadReport
 from verification.system.simulation import Simulation
@@ -104,13 +105,16 @@ class GoldenWorkload:
         counters: dict[str, int] = {}
         with open_session() as session:
             for graph, program in jobs:
-                inputs = random_inputs(program)
-                done = RtlRunner(session, design.manifest, program).run(inputs)
+                inputs, caches = random_inputs(program), random_caches(graph)
+                runner = RtlRunner(session, design.manifest, program)
+                for name, rows in caches.items():
+                    runner.write_cache(name, rows)
+                done = runner.run(inputs)
                 counters = counters or done.counters
                 if done.status != "done":
                     findings.append(Finding(f"{graph.name}: the run ended with {done.status}"))
                     break
-                expected = execute(graph, inputs)
+                expected = execute(graph, inputs, caches)
                 findings += _differences(graph.name, done.outputs[graph.output], expected)
                 compared += expected.size
         return WorkloadReport(tuple(findings), compared, counters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,7 +73,9 @@ LANDLOCK = Protection(
 
 @lru_cache
 def protection() -> Protection:
-    """The strongest mechanism that works here; InputError if none does."""
+    """The strongest mechanism that works here; InputError if none does, or nothing sets limits."""
+    if shutil.which("prlimit") is None:
+        raise InputError("prlimit is not installed", "sandbox", "apt-get install util-linux; see 'rtloom doctor'")
     if os.environ.get("RTLOOM_SANDBOX") != "landlock" and _works(_bubblewrap_words(Path("/tmp"), (), {})):
         return BUBBLEWRAP
     with tempfile.TemporaryDirectory() as folder:

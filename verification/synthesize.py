@@ -7,11 +7,9 @@ time the technology assumes. Clock and reset are ideal, wires have no load, inpu
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,6 +29,8 @@ from verification.sandbox import Limits
 from verification.timing import Path as TimingPath
 
 MEMORY_CELL = "sram_1r1w"
+_OF_LIBERTY = re.compile(r"ERROR: .*(?:liberty file|D flip-flops are not supported)")
+"""What Yosys says when the library, not the RTL, is at fault."""
 _LIMITS = Limits(seconds=1500, memory_bytes=8 << 30)
 
 
@@ -165,7 +165,13 @@ def _run_mapping(design: rtlil.Design, name: str, technology: Technology, clock_
     (work / "adders.v").write_text(technology.adders)
     (work / "abc.constr").write_text(f"set_driving_cell {technology.driver}\nset_load {technology.load_ff}\n")
     (work / "abc.script").write_text(_abc_script(technology, clock_ns))
-    yosys.run(_mapping_script(design, name, technology), work, _LIMITS)
+    try:
+        yosys.run(_mapping_script(design, name, technology), work, _LIMITS)
+    except yosys.YosysFailed as error:
+        if _OF_LIBERTY.search(error.log):
+            what = f"Yosys cannot map to this Liberty file: {error.reason}"
+            raise timing.LibertyFailed(what, str(technology.liberty), "check --tech") from None
+        raise
     (work / "result" / "seconds").write_text(f"{time.monotonic() - begin:.3f}")
 
 
@@ -239,10 +245,7 @@ def _memory_bits(mapped: Mapping[str, BlockResult], counts: Mapping[str, int]) -
 
 def write_liberty(technology: Technology, target: Path) -> None:
     """The library as plain text at `target`."""
-    if technology.liberty.suffix == ".gz":
-        target.write_bytes(gzip.decompress(technology.liberty.read_bytes()))
-    else:
-        shutil.copyfile(technology.liberty, target)
+    target.write_bytes(timing.read_liberty(technology.liberty))
 
 
 @lru_cache
@@ -259,8 +262,7 @@ class _Storage:
 @lru_cache
 def _storage(liberty: Path) -> _Storage:
     """The library's flip-flops and latches."""
-    data = liberty.read_bytes()
-    text = (gzip.decompress(data) if liberty.suffix == ".gz" else data).decode(errors="replace")
+    text = timing.read_liberty(liberty).decode(errors="replace")
     pieces = re.split(r"\bcell\s*\(\s*\"?([\w$]+)\"?\s*\)", text)
     cells = dict(zip(pieces[1::2], pieces[2::2], strict=True))
     flip_flops = {name for name, body in cells.items() if re.search(r"\bff\s*\(", body)}

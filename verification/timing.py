@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 
 from hwlib.errors import InputError
 from hwlib.tech import Technology
@@ -19,6 +21,10 @@ _POINT = re.compile(r"^ +-?[\d.]+ +-?(?P<time>[\d.]+) [v^] (?P<pin>\S+) \((?P<ce
 
 _DECLARATION = re.compile(r"  (?:input|output|wire) (?:\[(?P<high>\d+):(?P<low>\d+)\] )(?P<name>\w+);")
 _CONCATENATION = re.compile(r"  assign (?P<left>\{.*\}) = (?P<right>.*);$")
+
+
+class LibertyFailed(InputError):
+    """The technology's Liberty file is at fault, not the design."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,7 @@ def measure(
 ) -> Report:
     """Analyse the Verilog text `netlist`. Raises InputError if OpenSTA cannot."""
     with cache.scratch_folder("sta") as work:
-        data = technology.liberty.read_bytes()
-        (work / "cells.lib").write_bytes(gzip.decompress(data) if technology.liberty.suffix == ".gz" else data)
+        (work / "cells.lib").write_bytes(read_liberty(technology.liberty))
         access, setup = technology.sram_access_ns, technology.sram_setup_ns
         (work / "macros.lib").write_text(memory_macros.liberty(macros, access, setup))
         (work / "netlist.v").write_text(split_assignments(netlist))
@@ -57,8 +62,20 @@ def measure(
         done = sandbox.run(["sta", "-exit", "sta.tcl"], work, limits=sandbox.Limits(seconds=600, memory_bytes=8 << 30))
     if not done.ok or "Error" in done.output or "worst slack" not in done.output:
         lines = [line for line in done.output.splitlines() if "rror" in line]
-        raise InputError(lines[0] if lines else done.stopped or "no timing report", "OpenSTA")
+        what = lines[0] if lines else done.stopped or "no timing report"
+        if "cells.lib" in what:
+            raise LibertyFailed(f"OpenSTA: {what}", str(technology.liberty), "check --tech")
+        raise InputError(what, "OpenSTA")
     return _read(done.output, clock_ns)
+
+
+def read_liberty(path: FilePath) -> bytes:
+    """The text of a Liberty file, unpacked; LibertyFailed if it cannot be."""
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise LibertyFailed(f"cannot read this Liberty file: {error}", str(path), "check --tech") from None
 
 
 def split_assignments(netlist: str) -> str:

@@ -22,14 +22,14 @@ _LOCATED = re.compile(
 
 
 class YosysFailed(InputError):
-    """Yosys refused the design; `file` and `line` where, when it said so, and all it said in `log`."""
+    """Yosys refused the design: `reason`; `file` and `line` if it said where; all it said in `log`."""
 
     def __init__(self, done: Completed) -> None:
         self.log = done.output
         match = next((m for m in _LOCATED.finditer(done.output) if m["kind"] == "ERROR"), None)
         self.file, self.line = (match["file"], int(match["line"])) if match else ("", 0)
-        text = match["text"] if match else _reason(done)
-        super().__init__(f"Yosys refuses this RTL: {text}", f"{self.file}:{self.line}" if match else "Yosys")
+        self.reason = match["text"] if match else _reason(done)
+        super().__init__(f"Yosys refuses this RTL: {self.reason}", f"{self.file}:{self.line}" if match else "Yosys")
 
 
 def run(script: str, folder: Path, limits: Limits | None = None) -> Completed:

