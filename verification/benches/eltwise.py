@@ -51,6 +51,13 @@ class _Kind:
         return OPERAND_BITS[self.op] + PLANE_BITS * (self.wide - self.wide_out)
 
 
+KINDS = (
+    *(_Kind(ADD, wide, wide_out) for wide in (False, True) for wide_out in (False, True)),
+    _Kind(MULTIPLY, False, False),
+    _Kind(ROTATE, False, False),
+)
+
+
 @dataclass
 class _Stimulus:
     """Beats, their results, and for each beat the index of the last beat its result depends on."""
@@ -70,7 +77,8 @@ def _scenario(style: Style, lanes: int, count: int, seed: int) -> Scenario:
     rng = np.random.default_rng(seed)
     work = _Stimulus([], [], [])
     while len(work.beats) < count:
-        _append(rng, work, style, lanes)
+        for index in rng.permutation(len(KINDS)):
+            _append(rng, work, style, KINDS[index], lanes)
     vectors = [show(beat.payload) for beat in work.beats]
 
     def judge(seen: Observed) -> list[Mismatch]:
@@ -89,10 +97,8 @@ def _scenario(style: Style, lanes: int, count: int, seed: int) -> Scenario:
     )
 
 
-def _append(rng: np.random.Generator, work: _Stimulus, style: Style, lanes: int) -> None:
+def _append(rng: np.random.Generator, work: _Stimulus, style: Style, kind: _Kind, lanes: int) -> None:
     """A beat, or a pair of rotate."""
-    op = int(rng.integers(3))
-    kind = _Kind(op, op == ADD and rng.random() < 0.5, op == ADD and rng.random() < 0.5)
     columns = 2 if kind.op == ROTATE else 1
     a, high, b = (_operands(rng, style, lanes, columns) for _ in range(3))
     first, second = _params(rng, style, kind)

@@ -255,8 +255,12 @@ def _output(plan: _Plan, operands: Sequence[_Group], blocks: int, cols: int, fla
 
 
 def _valid(rng: np.random.Generator, tile: int, cols: int) -> int:
-    """Valid elements of row 0 under a causal mask: few, around the row's end, or so many that adding rows overflows."""
-    return int(rng.choice([1, tile, int(rng.integers(1, cols + 1)), cols, 4095, 4096, int(rng.integers(65520, 65536))]))
+    """Valid elements of row 0 under a causal mask: few, around the row's end, far beyond, or so many that adding rows
+    overflows."""
+    beyond = int(rng.integers(1, 16)) << 12 | int(rng.integers(0, cols))
+    overflows = (1 << 16) - int(rng.integers(1, tile + 1))
+    inside = int(rng.integers(1, cols + 1))
+    return int(rng.choice([1, tile, inside, inside, cols, 4095, beyond, beyond, overflows, overflows]))
 
 
 def _execute(plan: _Plan, instruction: isa.Instruction) -> None:
