@@ -10,6 +10,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PACKAGES := bubblewrap g++ git iverilog opensta perl python3-venv qflow-tech-osu018
 READY := $(VENV)/.ready
+OTHERWISE := ; or get them another way ('make setup PACKAGES=', then 'rtloom doctor' says how)
 
 .PHONY: demo test test-slow setup system lint clean
 
@@ -34,9 +35,9 @@ system:
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q "install ok installed" || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  if ! command -v apt-get >/dev/null; then \
-	    echo "setup: not a Debian system; install:$$missing, then 'rtloom doctor' tells what is still missing" >&2; exit 2; fi; \
+	    echo "setup: not a Debian system; get:$$missing$(OTHERWISE)" >&2; exit 2; fi; \
 	  sudo=""; if [ "$$(id -u)" != 0 ]; then \
-	    command -v sudo >/dev/null || { echo "setup: root is needed once for: apt-get install$$missing" >&2; exit 2; }; sudo=sudo; fi; \
+	    command -v sudo >/dev/null || { echo "setup: root is needed once for: apt-get install$$missing$(OTHERWISE)" >&2; exit 2; }; sudo=sudo; fi; \
 	  echo "setup: installing system packages:$$missing"; \
 	  $$sudo apt-get update -q >/dev/null && \
 	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing >/dev/null || \
