@@ -53,7 +53,8 @@ def _sandbox() -> dict[str, str]:
 
 def _tool_data(tool: Tool) -> dict[str, Any]:
     return {"name": tool.name, "version": tool.version, "needed": tool.needed, "ok": tool.ok, "why": tool.why,
-            "optional": tool.optional, "path": tool.path, "install": tool.install}  # fmt: skip
+            "optional": tool.optional, "path": tool.path, "install": tool.install,
+            "elsewhere": tool.elsewhere}  # fmt: skip
 
 
 def _tool_table(tools: tuple[Tool, ...]) -> Table:
@@ -63,8 +64,12 @@ def _tool_table(tools: tuple[Tool, ...]) -> Table:
     for tool in tools:
         lacking = "[yellow]optional[/yellow]" if tool.optional else "[red]missing[/red]"
         state = "[green]ok[/green]" if tool.ok else lacking
-        table.add_row(tool.name, tool.version or "—", tool.needed, state, tool.why, "" if tool.ok else tool.install)
+        table.add_row(tool.name, tool.version or "—", tool.needed, state, tool.why, "" if tool.ok else _remedies(tool))
     return table
+
+
+def _remedies(tool: Tool) -> str:
+    return f"{tool.install}\nelsewhere: {tool.elsewhere}"
 
 
 def verify(
@@ -95,7 +100,9 @@ def verify(
     if block and block not in contracts.names():
         raise InputError(f"no block '{block}'", "--block", f"blocks: {', '.join(contracts.names())}")
     found = design_at(design, changes)
-    context = replace(gate_context(read_spec(spec)), transactions=transactions, seed=seed, progress=_report_gate)
+    replay = ("--spec", str(spec.absolute()), *(word for change in changes or [] for word in ("--set", change)))
+    context = replace(gate_context(read_spec(spec)), replay=replay, progress=_report_gate,
+                      transactions=transactions, seed=seed)  # fmt: skip
     candidate = gates.Candidate(found, block) if block else gates.Candidate(found)
     results = gates.verdict(candidate, context, names)
     if not results:
@@ -106,7 +113,9 @@ def verify(
                    "gates": [result.to_data() for result in results]}  # fmt: skip
         print_json("verify", figures)
     else:
-        show(*_verdict(results), f"{design}: {'passed' if accepted else 'refused'}")
+        show(_verdict(results))
+        for line in (*_refusals(results), f"{design}: {'passed' if accepted else 'refused'}"):
+            print(line)  # not folded: commands are to be pasted
     return 0 if accepted else 1
 
 
@@ -115,7 +124,7 @@ def _report_gate(gate: str, scope: str, state: str) -> None:
         print(f"{gate} {scope}: {state}", file=sys.stderr, flush=True)
 
 
-def _verdict(results: list[GateResult]) -> list[Table | str]:
+def _verdict(results: list[GateResult]) -> Table:
     from rich.table import Table
 
     table = Table("gate", "result", "seconds", "findings", "metrics")
@@ -125,8 +134,13 @@ def _verdict(results: list[GateResult]) -> list[Table | str]:
         numbers = {name: value for name, value in r.metrics.items() if isinstance(value, int | float)}
         metrics = ", ".join(f"{name} {value:,.6g}" for name, value in numbers.items())
         table.add_row(r.gate, word, seconds, str(len(r.findings)), metrics)
+    return table
+
+
+def _refusals(results: list[GateResult]) -> list[str]:
+    """A line for each finding, and the command that shows them again."""
     refused = [r for r in results if not r.passed]
-    return [table, *(line for r in refused for line in (*map(str, r.findings), f"Again: {r.replay}"))]
+    return [line for r in refused for line in (*map(str, r.findings), f"Again: {r.replay}")]
 
 
 def synth(
