@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agents.cli.output import Json, print_json, show
+from agents.cli.seeds import Seed
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 DEFAULT_SPEC = Path(__file__).parents[2] / "hwlib" / "specs" / "digits.yaml"
 SHOWN_SPEC = "hwlib/specs/digits.yaml"
 MODEL_FORMS = "openai:MODEL, anthropic:MODEL or chat:MODEL@http://HOST:PORT/v1"
-BUDGET_HELP = "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd."
+BUDGET_HELP = (
+    "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd. At a limit the "
+    "campaign ends with its best design; a step that has begun is finished."
+)
 
 
 class DesignerChoice(StrEnum):
@@ -44,7 +48,7 @@ def run(
     ] = DesignerChoice.SEARCH,
     model: Annotated[str, typer.Option(help=f"llm only: {MODEL_FORMS}.")] = "",
     budget: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=BUDGET_HELP)] = None,
-    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    seed: Seed = 0,
     review: Annotated[
         ReviewChoice, typer.Option(help="wait: stop for `rtloom review` at each better design.")
     ] = ReviewChoice.AUTO,
@@ -117,22 +121,24 @@ def status(
     show(status_table(found), _revision_table(revisions), *(f"Lesson: {lesson}" for lesson in found.lessons))
 
 
-def list_(as_json: Json = False) -> None:
-    """List the campaigns here."""
+def list_(as_json: Json = False) -> int:
+    """List the campaigns here. Exit 1 if one of them is damaged; it is named, and the others are listed."""
     from rich.table import Table
 
     from agents import api
 
-    found = api.list_campaigns()
+    found, damaged = api.survey()
     if as_json:
-        print_json("list", {"campaigns": [status_data(item) for item in found]})
-        return
+        print_json("list", {"campaigns": [status_data(item) for item in found], "damaged": damaged})
+        return 1 if damaged else 0
     table = Table("campaign", "state", "designer", "round", "objective", "best", "evaluations", "cost (USD)")
     for item in found:
         best = _objective(item.best)
         table.add_row(item.name, item.state, item.designer, str(item.round), item.objective, best,
                       str(item.spent.evaluations), f"{item.spent.money_usd:.2f}")  # fmt: skip
-    show(table if found else "No campaigns here; start one with: rtloom run")
+    nothing = [] if damaged else ["No campaigns here; start one with: rtloom run"]
+    show(*([table] if found else nothing), *(f"Damaged: {line}" for line in damaged))
+    return 1 if damaged else 0
 
 
 def stop(campaign: Annotated[str, typer.Argument(help="The campaign's name.")], as_json: Json = False) -> None:

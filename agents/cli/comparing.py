@@ -55,6 +55,7 @@ def comparison_tables(found: Comparison) -> list[Table | str]:
 
 def _figure_table(found: Comparison) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     from agents.compare import METRICS, figures, standings
     from agents.report import metric_text, metric_title, standing_word
@@ -65,24 +66,26 @@ def _figure_table(found: Comparison) -> Table:
     judged = {(s.label, s.metric.key): s for s in standings(found)}
     colours = {"win": "green", "loss": "red", "equal": "default"}
     for metric in METRICS:
-        cells = [metric_text(metric, figures(entry, found.setting)[metric.key]) for entry in found.entries]
+        cells: list[str | Text] = [
+            metric_text(metric, figures(entry, found.setting)[metric.key]) for entry in found.entries
+        ]
         for entry in found.entries[:-1]:
             s = judged.get((entry.label, metric.key))
-            cells.append(f"[{colours[s.outcome]}]{s.ratio:.3f} {standing_word(s)}" if s else "n/a")
+            cells.append(Text(f"{s.ratio:.3f} {standing_word(s)}", colours[s.outcome]) if s else "n/a")
         table.add_row(metric_title(metric), *cells)
     return table
 
 
 def _gate_table(found: Comparison) -> Table:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from agents.report import gate_rows
 
     colours = {"good": "green", "bad": "red", "dim": "dim"}
     table = Table("gate", *(entry.label for entry in found.entries), title="verification", title_justify="left")
     for row in gate_rows(found.entries):
-        table.add_row(row["name"], *(f"[{colours[c['style']]}]{escape(c['text'])}" for c in row["cells"]))
+        table.add_row(row["name"], *(Text(c["text"], colours[c["style"]]) for c in row["cells"]))
     return table
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agents.cli.campaigns import DEFAULT_SPEC, parse_budget, status_data
-from agents.cli.output import Json, json_text, show, software_revision, tool_versions, write_page
+from agents.cli.output import Json, json_text, marked, show, software_revision, tool_versions, write_page
+from agents.cli.seeds import Seed
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("build/demo"),
     images: Annotated[int, typer.Option(help=f"Test images on each RTL, {LEAST_IMAGES} or more.")] = LEAST_IMAGES,
     rounds: Annotated[int, typer.Option(help="Rounds of the campaign; the first judges the defaults.")] = 3,
-    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
     """Do the main job: train a model, design an accelerator for it, run it on the RTL, compare with the expert's.
@@ -34,11 +35,13 @@ def demo(
     Needs no key and no network. Exit 1 if a bound is missed. A second run reuses what the first proved.
     """
     from agents.cli.live import live_progress
+    from agents.cli.output import check_folder
     from agents.demonstration import demonstrate
     from hwlib.spec import read_spec
 
     if images < LEAST_IMAGES:
         raise InputError(f"{images} images", "--images", f"give at least {LEAST_IMAGES}")
+    check_folder(out)
     spec, budget = read_spec(DEFAULT_SPEC), parse_budget([f"rounds={rounds}"])
     try:
         with live_progress() as progress:
@@ -93,5 +96,5 @@ def demonstration_tables(found: Demonstration) -> list[Table | str]:
     timing.add_row("in all", f"{sum(step.seconds for step in found.steps):.1f}")
     bounds = Table("bound", "", "figures", title="bounds", title_justify="left")
     for check in found.checks:
-        bounds.add_row(check.name, "[green]holds[/green]" if check.holds else "[red]MISSED[/red]", check.figures)
+        bounds.add_row(check.name, marked(check.holds, "holds", "MISSED"), check.figures)
     return [*comparison_tables(found.comparison), timing, bounds]

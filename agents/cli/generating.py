@@ -20,7 +20,7 @@ def generate(
     files = sources.generated() | {"docs/commands.md": commands_page()}
     changed = sources.stale(files) if check else sources.write(files)
     if as_json:
-        print_json("generate", {"files": sorted(files), "check": check, "changed": changed}, tools=False)
+        print_json("generate", {"files": sorted(files), "check": check, "changed": changed})
     else:
         word = "out of date" if check else "written"
         show(*(f"{word}: {name}" for name in changed), f"{len(files) - len(changed)} of {len(files)} files up to date")

@@ -10,6 +10,7 @@ import typer
 
 from agents.cli.designs import DESIGN_HELP, Set, design_at
 from agents.cli.output import Json, print_json, show
+from agents.cli.seeds import MOST, Seed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +41,7 @@ class Target(StrEnum):
 
 @app.command()
 def train(
-    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    seed: Seed = 0,
     epochs: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(help="The .pt file; default: where digits-vit is looked for.")] = None,
     as_json: Json = False,
@@ -65,7 +66,7 @@ def import_(model: Model = "digits-vit", as_json: Json = False) -> None:
     rows = [_operation(op) for op in graph.ops]
     if as_json:
         figures = {"model": graph.name, "macs": graph.macs, "output": graph.output, "operations": rows}
-        print_json("mfm import", figures, tools=False)
+        print_json("mfm import", figures)
     else:
         show(_operation_table(graph, rows), f"{graph.macs:,} multiply-accumulates; output: {graph.output}")
 
@@ -105,7 +106,7 @@ def compile(
     program, found = api.compile_model(model, design_at(design, changes).manifest, _memory(latency).latency)
     _write_program(program, out, listing)
     if as_json:
-        print_json("mfm compile", {"design": design, "program": out, "listing": listing} | found.to_json(), tools=False)
+        print_json("mfm compile", {"design": design, "program": out, "listing": listing} | found.to_json())
         return
     choices = ", ".join(f"{name} {value}" for name, value in found.choices.items())
     show(f"{found.name} for {design}: {found.cycles:,} cycles by the model, {100 * found.utilisation:.1f} % of MAC "
@@ -150,7 +151,9 @@ def run(
     on: Annotated[Target, typer.Option(help="The golden executor, the cycle model, or the design's RTL.")] = Target.RTL,
     design: OnDesign = "expert",
     changes: Set = None,
-    image: Annotated[int, typer.Option(help="Test image of the digits (a seed for other models).")] = 0,
+    image: Annotated[
+        int, typer.Option(min=0, max=MOST, help="Test image of the digits (a seed for other models).")
+    ] = 0,
     latency: Latency = 20,
     stall: Annotated[float, typer.Option(help="Chance, each cycle, that the memory stalls (RTL only).")] = 0.0,
     as_json: Json = False,
@@ -199,7 +202,7 @@ def profile(
     machine = design_at(design, changes)
     found = api.profile(_program(model, machine, _memory(latency).latency), machine.manifest, latency)
     if as_json:
-        print_json("mfm profile", {"model": model, "design": design, "profile": found}, tools=False)
+        print_json("mfm profile", {"model": model, "design": design, "profile": found})
     else:
         show(*_profile_tables(found))
 

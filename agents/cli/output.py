@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -20,24 +21,25 @@ from hwlib.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 SCHEMA_VERSION = 1
 ROOT = Path(__file__).parents[2]
 
 
-def print_json(command: str, figures: Mapping[str, Any], *, tools: bool = True) -> None:
+def print_json(command: str, figures: Mapping[str, Any]) -> None:
     """Print the command's one object."""
-    print(json_text(command, figures, tools=tools))
+    print(json_text(command, figures))
 
 
-def json_text(command: str, figures: Mapping[str, Any], *, tools: bool = True) -> str:
+def json_text(command: str, figures: Mapping[str, Any]) -> str:
     """The command's one object: schema, command, revision of rtloom, tool versions, then `figures`."""
     head = {
         "schema": f"rtloom/{command.replace(' ', '-')}/{SCHEMA_VERSION}",
         "command": command,
         "revision": software_revision(),
-        "tools": tool_versions() if tools else {},
+        "tools": tool_versions(),
     }
     return json.dumps(_plain(head | dict(figures)), indent=2, allow_nan=False)
 
@@ -83,18 +85,36 @@ def tool_versions() -> dict[str, str]:
 
 
 def console(stderr: bool = False) -> Console:
-    """A console; in a pipe it is wide enough not to fold tables."""
+    """A console; in a pipe it is wide enough not to fold tables. Text is shown as it is: styles come as `Text` only."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 160, highlight=False)
+    return Console(stderr=stderr, width=None if stream.isatty() else 160, highlight=False, markup=False,
+                   emoji=False)  # fmt: skip
 
 
 def show(*parts: RenderableType) -> None:
     """Print rich renderables on stdout."""
     out = console()
     for part in parts:
-        out.print(part, markup=not isinstance(part, str))
+        out.print(part)
+
+
+def marked(good: bool, yes: str, no: str) -> Text:
+    """`yes` in green or `no` in red."""
+    from rich.text import Text
+
+    return Text(yes, "green") if good else Text(no, "red")
+
+
+def check_folder(path: Path) -> None:
+    """Make the folder `path`; InputError if files cannot be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", str(path)) from None
 
 
 def write_page(path: Path, text: str) -> None:

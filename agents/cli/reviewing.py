@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agents.cli.designs import DESIGN_HELP
-from agents.cli.output import Json, print_json, show, write_page
+from agents.cli.output import Json, marked, print_json, show, write_page
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from agents.review import ReviewItem
+
+
+REASON_HELP = (
+    "Why. A rejection's goes to the designer: search keeps `T <= 4` (<, <=, >, >=, = and any parameter of the top) and "
+    "`avoid BLOCK VARIANT`, an llm reads the text."
+)
 
 
 def diff(
@@ -34,7 +40,7 @@ def diff(
 
         write_page(html, diff_page(found))
     if as_json:
-        print_json("diff", as_data(found), tools=False)
+        print_json("diff", as_data(found))
     elif sys.stdout.isatty():
         from agents.diff_view import terminal
 
@@ -47,7 +53,7 @@ def review(
     campaign: Annotated[str | None, typer.Argument(help="The campaign; default: all of them.")] = None,
     approve: Annotated[str, typer.Option(metavar="REV", help="Approve this revision (rN or a hash).")] = "",
     reject: Annotated[str, typer.Option(metavar="REV", help="Reject this revision; needs --reason.")] = "",
-    reason: Annotated[str, typer.Option(help="Why; a rejection's goes to the designer as a constraint.")] = "",
+    reason: Annotated[str, typer.Option(help=REASON_HELP)] = "",
     html: Annotated[Path | None, typer.Option(help="Also write a page with everything shown.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -78,20 +84,33 @@ def review(
 def _print_items(items: list[ReviewItem]) -> None:
     from agents.review import review_data
 
-    print_json("review", {"waiting": [review_data(item) for item in items]}, tools=False)
+    print_json("review", {"waiting": [review_data(item) for item in items]})
 
 
 def _record(item: ReviewItem, approved: bool, reason: str, as_json: bool) -> None:
+    from agents.constraints import Constraints
     from agents.review import decide
 
     decide(item, approved, reason)
     word = "approved" if approved else "rejected"
+    constraints = () if approved else Constraints.read([("", reason)], []).described
     if as_json:
         figures = {"campaign": item.campaign, "decided": item.revision.revision, "tree_hash": item.tree_hash,
-                   "decision": word, "reason": reason}  # fmt: skip
-        print_json("review", figures, tools=False)
+                   "decision": word, "reason": reason, "constraints": constraints}  # fmt: skip
+        print_json("review", figures)
     else:
         show(f"{item.campaign}:r{item.revision.round} {word}; continue with: rtloom resume {item.campaign}")
+        show(*([] if approved else [_understood(constraints)]))
+
+
+def _understood(constraints: tuple[str, ...]) -> str:
+    """What a rejection's reason means to the designers."""
+    from agents.constraints import FORMS
+
+    if constraints:
+        return f"Understood as constraints: {'; '.join(constraints)}."
+    return (f"Understood as no constraint: the search designer leaves out this very design only (it reads {FORMS}); an "
+            "llm designer is told the reason.")  # fmt: skip
 
 
 def _ask(item: ReviewItem) -> None:
@@ -121,18 +140,18 @@ def _show_item(item: ReviewItem) -> None:
 
 
 def _gate_table(item: ReviewItem) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("gate", "scope", "result", "finding", title="gates", title_justify="left")
     for gate in item.revision.gates:
-        result = "[green]passed[/green]" if gate.passed else "[red]refused[/red]"
-        table.add_row(gate.gate, gate.scope, result, escape(gate.findings[0]) if gate.findings else "")
+        result = marked(gate.passed, "passed", "refused")
+        table.add_row(gate.gate, gate.scope, result, gate.findings[0] if gate.findings else "")
     return table
 
 
 def _delta_table(item: ReviewItem) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("figure", "parent", "this", "change", title="figures", title_justify="left")
     for d in item.deltas:
@@ -140,5 +159,5 @@ def _delta_table(item: ReviewItem) -> Table:
         colour = {True: "green", False: "red", None: "default"}[d.better]
         unit = f" {d.unit}" if d.unit else ""
         cells = [("—" if v is None else f"{v:,.5g}{unit}") for v in (d.old, d.new)]
-        table.add_row(d.name, *cells, f"[{colour}]{ratio}[/{colour}]")
+        table.add_row(d.name, *cells, Text(ratio, colour))
     return table

@@ -11,7 +11,8 @@ import typer
 
 from agents.cli.campaigns import DEFAULT_SPEC, SHOWN_SPEC
 from agents.cli.designs import DESIGN_HELP, Set, design_at
-from agents.cli.output import Json, print_json, show
+from agents.cli.output import Json, marked, print_json, show
+from agents.cli.seeds import BenchSeed
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ def _tool_data(tool: Tool) -> dict[str, Any]:
 
 def _tool_table(tools: tuple[Tool, ...]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("tool", "found", "needed", "", "for", "how to get it")
     for tool in tools:
-        lacking = "[yellow]optional[/yellow]" if tool.optional else "[red]missing[/red]"
-        state = "[green]ok[/green]" if tool.ok else lacking
+        lacking = Text("optional", "yellow") if tool.optional else Text("missing", "red")
+        state = Text("ok", "green") if tool.ok else lacking
         table.add_row(tool.name, tool.version or "—", tool.needed, state, tool.why, "" if tool.ok else _remedies(tool))
     return table
 
@@ -85,7 +87,7 @@ def verify(
     transactions: Annotated[
         int, typer.Option(help="At least so many a block and simulator, over all parameter points.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the benches' random stimulus.")] = 1,
+    seed: BenchSeed = 1,
     as_json: Json = False,
 ) -> int:
     """Run the gates on DESIGN, cheapest first, until one refuses it; kept evidence is reused. Exit 1 if refused."""
@@ -129,7 +131,7 @@ def _verdict(results: list[GateResult]) -> Table:
 
     table = Table("gate", "result", "seconds", "findings", "metrics")
     for r in results:
-        word = "[green]passed[/green]" if r.passed else "[red]refused[/red]"
+        word = marked(r.passed, "passed", "refused")
         seconds = "kept" if r.reused else f"{r.seconds:.1f}"
         numbers = {name: value for name, value in r.metrics.items() if isinstance(value, int | float)}
         metrics = ", ".join(f"{name} {value:,.6g}" for name, value in numbers.items())

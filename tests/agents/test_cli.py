@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agents import cli
+from agents import api, cli
+from agents.campaign import Campaign, home
+from agents.compare import Comparison
+from agents.records import Budget, GateOutcome
 from hwlib.design import EXPERT
+from tests.agents.stand_in import SPEC, ToyEvaluator, toy_designer
 
 ONE_LINE = [
     ("nonsense", "No such command 'nonsense'"),
@@ -24,6 +29,17 @@ ONE_LINE = [
     ("run --designer llm", "the llm designer needs a model"),
     ("run --review sometimes", "'sometimes'"),
     ("run --seed x", "valid integer"),
+    ("run --seed -1", "greater than or equal to 0"),
+    ("run --seed 2147483648", "less than or equal to 2147483647"),
+    ("run --budget evaluations=61", "give at least evaluations=62"),
+    ("run --name ../evil", "'../evil' is no name"),
+    ("verify expert --seed -1", "greater than or equal to 0"),
+    ("demo --seed 99999999999", "less than or equal to 2147483647"),
+    ("demo --out /proc/nowhere", "cannot write"),
+    ("mfm train --seed -1", "greater than or equal to 0"),
+    ("mfm run digits-vit --image -1", "greater than or equal to 0"),
+    ("compare [x] [/b]", "no design '[x]'"),
+    ("synth /tmp/q[/b]", "no design '/tmp/q[/b]'"),
     ("resume ghost", "no campaign 'ghost'"),
     ("status ghost", "no campaign 'ghost'"),
     ("stop ghost", "no campaign 'ghost'"),
@@ -148,7 +164,7 @@ def test_a_fault_of_our_own_is_one_line_with_a_log(
     def broken() -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("agents.api.list_campaigns", broken)
+    monkeypatch.setattr("agents.api.survey", broken)
     assert cli.run(["list"]) == 2
     line = capsys.readouterr().err
     assert line.count("\n") == 1
@@ -167,6 +183,48 @@ def test_interrupted_campaign_says_how_to_go_on(
     assert "rtloom resume digits" in refused(capsys, "run")
 
 
+ODD = "a [/b] [red]c[/red] :smile:"
+
+
+def test_users_text_is_no_markup_in_any_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from agents.cli.campaigns import status_table
+    from agents.cli.comparing import comparison_tables
+    from agents.cli.output import show
+    from tests.agents.entries import SETTING, entry
+    from tests.agents.test_demonstration import result
+
+    odd = (entry(ODD, gates=(GateOutcome(ODD, "design", False, (ODD,)),)), entry("[x]"))
+    show(*comparison_tables(Comparison(SETTING, odd)))
+    show(status_table(replace(result(2.0, 1.0).status, name=ODD, model=ODD, objective=ODD)))
+    shown = capsys.readouterr().out
+    assert shown.count(ODD) >= 6
+    assert "[x]" in shown
+
+
+def test_a_reason_in_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    api.start_campaign(SPEC, budget=Budget(rounds=1), evaluators=ToyEvaluator, designers=toy_designer)
+    campaign = Campaign.open("toy")
+    (first,) = campaign.ledger.revisions()
+    campaign.ledger.put_revision(0, replace(first, reason=ODD))
+    campaign.close()
+    assert cli.run(["status", "toy"]) == 0
+    assert "[/b]" in capsys.readouterr().out
+
+
+def test_list_shows_the_others_beside_a_damaged_campaign(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "bad"):
+        api.start_campaign(SPEC, name=name, budget=Budget(rounds=1), evaluators=ToyEvaluator, designers=toy_designer)
+    (home() / "bad" / "settings.yaml").write_text("junk: [")
+    assert cli.run(["list"]) == 1
+    shown = capsys.readouterr().out.replace("\n", "")
+    assert "good" in shown
+    assert "bad/settings.yaml: not a YAML file" in shown
+    assert cli.run(["list", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [item["name"] for item in found["campaigns"]] == ["good"]
+    assert len(found["damaged"]) == 1
+
+
 def test_help_imports_no_heavy_library() -> None:
     code = "import sys; from agents.cli import run; run(['--help']); print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
@@ -175,20 +233,22 @@ def test_help_imports_no_heavy_library() -> None:
     assert not loaded & {"torch", "numpy", "matplotlib", "langgraph", "openai", "anthropic", "optuna", "jinja2"}
 
 
-@pytest.mark.parametrize("command", ["list", "diff expert expert", "doctor", "review"])
+@pytest.mark.parametrize("command", ["list", "diff expert expert", "doctor", "review", "generate --check"])
 def test_json_is_one_object_with_a_schema(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run([*command.split(), "--json"]) == 0
+    assert cli.run([*command.split(), "--json"]) in (0, 1)
     found = json.loads(capsys.readouterr().out)
     name = command.split()[0]
     assert found["schema"] == f"rtloom/{name}/1"
     assert found["command"] == name
-    assert {"revision", "tools"} <= found.keys()
+    assert found["revision"]
+    assert found["tools"]["iverilog"] != "none"
 
 
 def test_program_compiled_written_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = "encoder-block-8-16-2-32"
     assert cli.run(["mfm", "compile", small, "--out", "p.bin", "--listing", "p.txt", "--json"]) == 0
     compiled = json.loads(capsys.readouterr().out)
+    assert compiled["tools"]
     assert (tmp_path / "p.txt").read_text().count("\n") == compiled["instructions"]
     assert cli.run(["mfm", "run", "p.bin", "--on", "cycles", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cycles"] == compiled["cycles"]
@@ -197,6 +257,8 @@ def test_program_compiled_written_and_run(tmp_path: Path, capsys: pytest.Capture
 
 def test_profile_says_where_the_cycles_go(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["mfm", "profile", "encoder-block-8-16-2-32", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["profile"]
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["tools"]
+    found = shown["profile"]
     assert sum(layer["mac_cycles"] for layer in found["layers"]) <= found["cycles"]
     assert set(found["busy_cycles"]) == {"load", "store", "matrix", "vector"}

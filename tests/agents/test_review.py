@@ -56,8 +56,21 @@ def test_rejecting_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> 
     assert "reason" in capsys.readouterr().err
     assert cli.run(["review", "toy", "--reject", "r1", "--reason", "T <= 2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["decision"], found["reason"]) == ("rejected", "T <= 2")
+    assert (found["decision"], found["reason"], found["constraints"]) == ("rejected", "T <= 2", ["T <= 2"])
     assert waiting("toy") == []
+
+
+@pytest.mark.usefixtures("_waiting_campaign")
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("avoid array quick", "Understood as constraints: avoid array quick."),
+        ("ugly", "Understood as no constraint: the search designer leaves out this very design only"),
+    ],
+)
+def test_a_rejection_says_what_was_understood(reason: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["review", "toy", "--reject", "r1", "--reason", reason]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.usefixtures("_waiting_campaign")

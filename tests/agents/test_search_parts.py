@@ -145,7 +145,7 @@ def test_a_reason_constrains(reason: str, permitted: bool) -> None:
 @pytest.mark.parametrize(
     ("reason", "described"),
     [
-        ("keep T<=4 and T <= 4, avoid Array plain; no norm: quick", ("T <= 4", "avoid array plain", "avoid norm quick")),
+        ("T<=4 and T <= 4, avoid Array plain; no norm: quick", ("T <= 4", "avoid array plain", "avoid norm quick")),
         ("I do not like it", ()), ("Z <= 1", ()), ("", ()),
     ],
 )  # fmt: skip
