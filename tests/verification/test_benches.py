@@ -89,7 +89,7 @@ BROKEN = {
     ),
     "eltwise: goes on while y is refused": Broken("eltwise", "eltwise.v", "y_ready || !y_valid", "1'b1", ("y",)),
     "eltwise: the shift is of the beat behind": Broken(
-        "eltwise", "eltwise.v", "shift2 <= shift1", "shift2 <= shift0", ("y",)
+        "eltwise", "eltwise.v", "shift2  <= shift1", "shift2  <= shift0", ("y",)
     ),
     "vector_unit: rubbish behind a row's last column": Broken(
         "vector_unit", "vector_unit_pack.v", "padding ? 8'b0 : held", "held", ("w",)

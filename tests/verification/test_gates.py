@@ -34,7 +34,7 @@ QUICK = Context(transactions=20, simulators=("icarus",), jobs=1)
 WRONG = {
     "policy": ("    assign x_ready = step;", "    initial valid = 0;\n    assign x_ready = step;"),
     "lint": ("    assign x_ready = step;", "    wire idle = x_valid;\n    assign x_ready = step;"),
-    "simulate": ("shift2 <= shift1", "shift2 <= shift1 + 6'd1"),
+    "simulate": ("shift2  <= shift1", "shift2  <= shift1 + 6'd1"),
 }
 """For each gate a mistake in eltwise.v that it is the first to refuse."""
 
