@@ -172,6 +172,14 @@ class _Search:
         rows = max(op.rows for op in self.graph.ops if isinstance(op, QGemm))
         return -(-rows // self.manifest.tile)
 
+    def _chunks(self, words: int, groups: int) -> list[int]:
+        """Row groups that may pass together: those whose widest rows fit beside the weights for them."""
+        widest = max(op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm))
+        panel = -(-widest // self.manifest.dot) * self._step
+        beside = 1 if self.manifest.dot <= self.manifest.tile else 2
+        fit = [count for count in (1, 2, 3, 4) if count < groups and (count + beside) * panel <= words]
+        return [0, *(fit[-3:] or [1])]
+
     def _axes(self, words: int) -> list[tuple[str, list[int]]]:
         """What may be changed in the best so far, one at a time, the likeliest to matter first."""
         blocks, width = self._row_blocks(), self._width()
@@ -183,9 +191,9 @@ class _Search:
         step = self._step * self.manifest.tile // self.manifest.dot
         return [
             ("ahead", [0, 1]),
-            ("chunk", sorted({0, 1, 2, 3, 4} & set(range(groups)))),
+            ("chunk", self._chunks(words, groups)),
             ("interleave", [0, 2, 3]),
-            ("columns", [0, 4 * step, 12 * step]),
+            ("columns", [12 * step, 4 * step, 0]),
             ("context_home", [0, 1]),
             ("sweep", sorted({0, -(-groups // 2)})),
             ("weight_words", panels),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hwlib.numerics import RequantParams, add_requantize, join_planes, mul_requantize, rope, split_planes
 from hwlib.numerics.eltwise import WIDE_MAX
 from hwlib.numerics.requantize import encode_param
-from verification.benches.row_blocks import STYLES, Style, column_words, late, random_param, slow_answer
+from verification.benches.row_blocks import SHIFT_MAX, STYLES, Style, column_words, late, random_param, slow_answer
 from verification.benches.scenario import (
     Accept,
     Beat,
@@ -76,6 +76,8 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 def _scenario(style: Style, lanes: int, count: int, seed: int) -> Scenario:
     rng = np.random.default_rng(seed)
     work = _Stimulus([], [], [])
+    if style.reset:  # a pair at once shows whether half a pair before the reset is forgotten
+        _append(rng, work, style, KINDS[-1], lanes)
     while len(work.beats) < count:
         for index in rng.permutation(len(KINDS)):
             _append(rng, work, style, KINDS[index], lanes)
@@ -142,7 +144,10 @@ def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[Requan
 
 
 def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
-    """Parameters that leave u as it is, or bring it by their bias to the edge of saturation."""
+    """Parameters that leave u as it is, bring it by their bias to the edge of saturation, or set one bit of the sum."""
+    if rng.random() < 0.3:
+        bias = int(rng.choice([-1, 1])) << int(rng.integers(0, 39))
+        return RequantParams(0, bias, int(rng.integers(1, SHIFT_MAX + 1)))
     shift = int(rng.integers(1, 14))
     edge = (WIDE_MAX if kind.wide_out else 128) * int(rng.choice([-1, 0, 1]))
     halves = int(rng.integers(-2, 3))
