@@ -26,7 +26,7 @@ LEAST_IMAGES = 64
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("build/demo"),
     images: Annotated[int, typer.Option(help=f"Test images on each RTL, {LEAST_IMAGES} or more.")] = LEAST_IMAGES,
-    rounds: Annotated[int, typer.Option(help="Rounds of the campaign; the first judges the defaults.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Rounds of the campaign; the first judges the defaults.")] = 2,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> int:
