@@ -51,6 +51,7 @@ module store_unit #(
     wire [7:0] unused_x_space, unused_opcode, unused_flags;
     wire [3:0] unused_g_gain;
     wire [2:0] unused_v_frac;
+    wire [15:0] unused_v_span;
     wire [1:0] unused_g_act_table;
     wire unused_illegal;
     isa_decode decode (
@@ -65,7 +66,8 @@ module store_unit #(
         .g_gain(unused_g_gain), .v_a_addr(unused_v_a_addr), .v_b_addr(unused_v_b_addr), .v_o_addr(unused_v_o_addr),
         .v_row_blocks(unused_v_row_blocks), .v_cols(unused_v_cols), .v_a_stride(unused_v_a_stride),
         .v_b_stride(unused_v_b_stride), .v_o_stride(unused_v_o_stride), .v_p_addr(unused_v_p_addr),
-        .v_r_addr(unused_v_r_addr), .v_frac(unused_v_frac), .illegal(unused_illegal)
+        .v_r_addr(unused_v_r_addr), .v_frac(unused_v_frac),
+        .v_span(unused_v_span), .illegal(unused_illegal)
     );
 
     reg busy, unaligned, failed, dead;
