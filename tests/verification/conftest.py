@@ -10,6 +10,7 @@ import pytest
 
 import hwlib
 from hwlib.design import Design, read_design
+from verification.gates import Candidate
 
 EXPERT = Path(hwlib.__file__).parent / "expert"
 
@@ -40,3 +41,10 @@ def expert_text(name: str, *changes: tuple[str, str]) -> str:
         assert old in text, f"{name} has no '{old}'"
         text = text.replace(old, new, 1)
     return text
+
+
+class AtFirstPoint(Candidate):
+    """A block judged at its first bench point alone."""
+
+    def points(self) -> list[dict[str, int]]:
+        return super().points()[:1]

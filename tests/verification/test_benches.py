@@ -11,7 +11,7 @@ import pytest
 from hwlib import contracts
 from hwlib.design import Design, Manifest
 from hwlib.templates import defaults, render_design, variants
-from tests.verification.conftest import expert_text
+from tests.verification.conftest import AtFirstPoint, expert_text
 from verification.gates import Candidate, Context, Finding, GateResult, simulate
 
 BLOCKS = [name for name in contracts.names() if name != "top"]
@@ -19,13 +19,6 @@ QUICK = Context(transactions=100, simulators=("icarus",), jobs=1)
 THOROUGH = 1000
 """Transactions at each point."""
 MANIFEST = Manifest(name="rendered", clock_ns=8, parameters={"T": 4, "D": 4})
-
-
-class AtFirstPoint(Candidate):
-    """A block judged at its first bench point alone."""
-
-    def points(self) -> list[dict[str, int]]:
-        return super().points()[:1]
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -9,7 +9,7 @@ import pytest
 
 from hwlib import contracts
 from hwlib.design import Design
-from tests.verification.conftest import expert_text
+from tests.verification.conftest import AtFirstPoint, expert_text
 from verification.gates import Candidate, Context, Finding, lint
 
 Make = Callable[[dict[str, str]], Design]
@@ -60,13 +60,6 @@ def judged(spoiled: Make) -> Callable[..., list[Finding]]:
         return list(result.findings)
 
     return judge
-
-
-class AtFirstPoint(Candidate):
-    """A block judged at its first bench point alone."""
-
-    def points(self) -> list[dict[str, int]]:
-        return super().points()[:1]
 
 
 @pytest.mark.parametrize("block", contracts.names())
