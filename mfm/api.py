@@ -198,10 +198,13 @@ def inputs_for(program: Program, index: int = 0) -> dict[str, Int]:
     if not 0 <= index < len(images):
         raise InputError(f"no test image {index}", "image", f"there are {len(images)}")
     random = np.random.default_rng(index)
-    return {
-        slot.name: slot.quantize(images[index]) if slot.gather else random.integers(-128, 128, (slot.rows, slot.cols))
-        for slot in program.inputs
-    }
+
+    def given(slot: TensorSlot) -> Int:
+        if slot.choices:
+            return random.integers(0, slot.choices, 1)
+        return slot.quantize(images[index]) if slot.gather else random.integers(-128, 128, (slot.rows, slot.cols))
+
+    return {slot.name: given(slot) for slot in program.inputs}
 
 
 def run(
