@@ -23,10 +23,12 @@ module array_group #(
     localparam CUT  = 18;                     // rows left where the tree is cut, at most
     localparam LEFT = STAGED ? rows_after(ROWS) : ROWS;
     localparam FIX  = 256 * SIZE;             // with SIZE * 2^15, what the complemented products add
-    localparam [LANE-1:0] BYTE = 255, TOP = 128, ONE = 1, FIX_BITS = FIX[LANE-1:0];
-    localparam [W-1:0] BYTES    = {T{BYTE}};
-    localparam [W-1:0] TOP_BITS = {T{TOP}};
-    localparam [W-1:0] LOW_BITS = {T{ONE}};
+    localparam PITCH = (W + 31) / 32 * 32;    // bits from a row to the next: whole words, for simulators
+    localparam [LANE-1:0]    BYTE = 255, TOP = 128, FIX_BITS = FIX[LANE-1:0];
+    localparam [PITCH+W-1:0] TOP_LANES  = {{PITCH{1'b0}}, {T{TOP}}};
+    localparam [PITCH+W-1:0] REST_LANES = {{PITCH{1'b0}}, {T{BYTE ^ TOP}}};
+    localparam [PITCH+W-1:0] FIX_LANES  = {{PITCH{1'b0}}, {T{FIX_BITS}}};
+    localparam [PITCH-1:0]   TOPS = TOP_LANES[PITCH-1:0], RESTS = REST_LANES[PITCH-1:0];
 
     function [31:0] rows_after;
         input [31:0] rows;
@@ -38,65 +40,54 @@ module array_group #(
         end
     endfunction
 
-    function [W*ROWS-1:0] products;
+    function [PITCH*ROWS-1:0] products;
         input [W*SIZE-1:0] words;
         input [8*SIZE-1:0] bytes;
         integer d, j;
-        reg [W-1:0] row;
+        reg [PITCH-1:0] word;
         begin
-            for (j = 0; j < 8; j = j + 1)
-                for (d = 0; d < SIZE; d = d + 1) begin
-                    row = words[W*d +: W] & {W{bytes[8*d+j]}};
-                    row = row ^ ((j == 7) ? BYTES ^ TOP_BITS : TOP_BITS);
-                    products[W*(SIZE*j+d) +: W] = row << j;
+            for (d = 0; d < SIZE; d = d + 1) begin
+                word = 0;
+                word[W-1:0] = words[W*d +: W];
+                for (j = 0; j < 8; j = j + 1) begin
+                    products[PITCH*(SIZE*j+d) +: PITCH] =
+                        (word & {PITCH{bytes[8*d+j]}}) ^ (((j == 7) ? RESTS : TOPS) << j);
+                    word = {word[PITCH-2:0], 1'b0};
                 end
-            products[W*(ROWS-1) +: W] = {T{FIX_BITS}};
-        end
-    endfunction
-
-    // Rows `from` of `rows` reduced until no more than `to` are left.
-    function [W*ROWS-1:0] compress;
-        input [W*ROWS-1:0] rows;
-        input [31:0] from;
-        input [31:0] to;
-        integer n, i;
-        reg [W*ROWS-1:0] left;
-        reg [W-1:0] x, y, z;
-        begin
-            left = rows;
-            for (n = from; n > to; n = n - n/3) begin
-                for (i = 0; i < n/3; i = i + 1) begin
-                    x = left[3*W*i +: W];
-                    y = left[3*W*i+W +: W];
-                    z = left[3*W*i+2*W +: W];
-                    left[2*W*i +: W]   = x ^ y ^ z;
-                    left[2*W*i+W +: W] = (((x & y) | (z & (x ^ y))) << 1) & ~LOW_BITS;
-                end
-                for (i = 3*(n/3); i < n; i = i + 1)
-                    left[W*(i-n/3) +: W] = left[W*i +: W];
             end
-            compress = left;
+            products[PITCH*(ROWS-1) +: PITCH] = FIX_LANES[PITCH-1:0];
         end
     endfunction
 
-    wire [W*ROWS-1:0] rows = products(a, b);
-    wire [W*ROWS-1:0] last;
+    wire [PITCH*ROWS-1:0] rows = products(a, b);
+    wire [2*PITCH-1:0]    pair;
 
     generate
         if (STAGED) begin : cut
-            wire [W*ROWS-1:0] fewer = compress(rows, ROWS, CUT);
-            reg  [W*LEFT-1:0] held;
+            wire [PITCH*LEFT-1:0] fewer;
+            reg  [PITCH*LEFT-1:0] held;
+            array_compress #(.T(T), .LANE(LANE), .PITCH(PITCH), .ROWS(ROWS), .LEFT(LEFT)) upper (
+                .rows (rows),
+                .left (fewer)
+            );
             always @(posedge clk)
-                held <= fewer[W*LEFT-1:0];
-            assign last = compress({{W*(ROWS-LEFT){1'b0}}, held}, LEFT, 2);
-            wire unused = &{1'b0, fewer[W*ROWS-1:W*LEFT]};
+                held <= fewer;
+            array_compress #(.T(T), .LANE(LANE), .PITCH(PITCH), .ROWS(LEFT), .LEFT(2)) lower (
+                .rows (held),
+                .left (pair)
+            );
         end else begin : whole
-            assign last = compress(rows, ROWS, 2);
+            array_compress #(.T(T), .LANE(LANE), .PITCH(PITCH), .ROWS(ROWS), .LEFT(2)) tree (
+                .rows (rows),
+                .left (pair)
+            );
         end
     endgenerate
 
-    always @(posedge clk)
-        {carry, sum} <= last[2*W-1:0] & {2*W{live}};
+    always @(posedge clk) begin
+        sum   <= pair[W-1:0] & {W{live}};
+        carry <= pair[PITCH+W-1:PITCH] & {W{live}};
+    end
 
-    wire unused = &{1'b0, last[W*ROWS-1:2*W]};
+    wire unused = &{1'b0, pair}; // above W bits a row is zero
 endmodule
