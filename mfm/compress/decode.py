@@ -35,8 +35,10 @@ def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
     """Rows past.. of a causal `graph`, `rows` of them; the rows before are in the caches.
 
     Its inputs are those of the rows alone. Slots are named as the tensors of keys and values in `graph`.
-    Raises InputError for a graph that is not causal, or rows beyond its end.
+    Raises InputError for a graph that is not causal or has operations on the host, and for rows beyond its end.
     """
+    if graph.hosts:
+        raise InputError("the host computes all rows at once", graph.hosts[0].where, "use the whole graph")
     capacity = max(op.rows for op in graph.inputs)
     if past < 0 or rows < 1 or past + rows > capacity:
         raise InputError(f"rows {past} to {past + rows}", graph.name, f"it has {capacity}")

@@ -5,6 +5,8 @@ saying which of its elements stands where, and a movement node runs on that arra
 seen from the indices alone, so any way of splitting heads or cutting patches imports. Constant factors travel with
 the elements: a sum of two views of one tensor is a rotary embedding if its factors are rotations. What does not
 depend on the input (masks, angles, position embeddings) is computed while importing.
+
+What has no rule, or none for the way it is used, is named, or left to the host.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from torch.fx import Node
 
 from hwlib.errors import InputError
 from mfm.models.builder import Builder
-from mfm.models.graph import Graph, pruned
+from mfm.models.graph import Graph, hosts_merged, pruned
+from mfm.models.host import Source
 from mfm.models.rules.attention import matmul, scaled_dot_product, softmax
+from mfm.models.rules.host import hosted, settled
 from mfm.models.rules.linear import linear, padded_patches, patches
 from mfm.models.rules.movement import cat, move, stack
 from mfm.models.rules.norms import layer_norm, mean, power, rms_norm, root
@@ -80,17 +84,24 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.stack.default: stack,
 }
 """What makes ops, or values that later nodes make ops of, of a node's operands."""
+WHOLE = {
+    aten.linear.default, aten.addmm.default, aten.mm.default, aten.matmul.default, aten.bmm.default,
+    aten.conv2d.default, aten.conv2d.padding, aten.layer_norm.default, aten.rms_norm.default,
+    aten.scaled_dot_product_attention.default,
+}  # fmt: skip
+"""What is tried again, where its rule fails, with operands that the host completes: better than all on the host."""
 TORCH = str(Path(torch.__file__).parent)
 
 
-def import_model(module: nn.Module, example: Tensor, name: str) -> Graph:
+def import_model(module: nn.Module, example: Tensor, name: str, host: bool = False) -> Graph:
     """The graph of `module` for one sample shaped like `example` [1, ...].
 
-    Raises InputError naming the node and the source line of anything that is not a supported transformer operation.
+    host: what is not a supported transformer operation becomes Host ops, which the graph lists with their modules.
+    Raises InputError naming the node, its module and source line where it is not, or where the host cannot either.
     """
     with torch.no_grad():
         exported = torch.export.export(module.eval(), (example,), strict=False)
-    return _Importer(exported, name).run()
+    return _Importer(exported, name, host).run()
 
 
 def _location(node: Node) -> str:
@@ -101,17 +112,22 @@ def _location(node: Node) -> str:
 
 
 def _module(node: Node) -> str:
-    """``, module PATH`` of the submodule that `node` was made in."""
+    """The path of the submodule that `node` was made in, "" for the outermost."""
     stack = node.meta.get("nn_module_stack") or {}
-    path = [place[0] for place in stack.values()][-1:]
-    return f", module {path[0]}" if path and path[0] else ""
+    path = [str(place[0]) for place in stack.values()][-1:]
+    return path[0] if path else ""
+
+
+def _source(node: Node) -> Source:
+    return Source(str(node.target), _module(node), _location(node))
 
 
 class _Importer:
-    def __init__(self, exported: torch.export.ExportedProgram, name: str) -> None:
-        self.exported, self.name = exported, name
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, host: bool) -> None:
+        self.exported, self.name, self.host = exported, name, host
         self.values: dict[Node, Any] = {}
         self.build = Builder(next(iter(exported.graph.nodes)))
+        self.sources: dict[str, Source] = {}
 
     def run(self) -> Graph:
         state = dict(self.exported.state_dict) | dict(self.exported.constants)
@@ -121,6 +137,7 @@ class _Importer:
         )
         for node in self.exported.graph.nodes:
             self.build.node = node
+            before = len(self.build.ops)
             if node.op == "placeholder" and node.name in held:
                 self.values[node] = state[held[node.name]].detach()
             elif node.op == "placeholder":
@@ -130,50 +147,89 @@ class _Importer:
                 self.values[node] = self._call(node)
             elif node.op == "output":
                 return self._finish(node)
+            self.sources |= {op.out: _source(node) for op in self.build.ops[before:]}
         raise InputError("the exported graph has no output", self.name)
 
     def _finish(self, node: Node) -> Graph:
-        result = self.values[node.args[0][0]]  # type: ignore[index]
+        made = node.args[0][0]  # type: ignore[index]
         try:
-            output = self.build.whole(result)
+            output = self._output(made)  # type: ignore[arg-type]
         except Unsupported as reason:
             raise InputError(f"output: {reason}", self.name, "return a matrix the graph computes") from None
-        return pruned(Graph(self.name, tuple(self.build.ops), output))
+        return hosts_merged(pruned(Graph(self.name, tuple(self.build.ops), output, self.sources)))
+
+    def _output(self, made: Node) -> str:
+        """The name of the tensor that is the result."""
+        try:
+            return self.build.whole(self.values[made])
+        except Unsupported:
+            if not self.host or not isinstance(self.values[made], SYMBOLIC):
+                raise
+        return self.build.whole(settled(self.build, made, self.values[made], _source(made), always=True))
 
     def _call(self, node: Node) -> Any:
+        before = len(self.build.ops)
         try:
-            args, kwargs = self._resolved(node.args), self._resolved(dict(node.kwargs))
-            return self._apply(node.target, args, kwargs)
+            try:
+                return self._apply(node, self.values.__getitem__)
+            except Unsupported:
+                if not self.host:
+                    raise
+                del self.build.ops[before:]
+                return self._on_host(node)
         except Unsupported as reason:
+            module = _module(node)
             raise InputError(
-                f"{node.target} (node {node.name}{_module(node)}): {reason}",
+                f"{node.target} (node {node.name}{f', module {module}' if module else ''}): {reason}",
                 _location(node),
                 "rewrite it with supported operations",
             ) from None
 
-    def _resolved(self, item: Any) -> Any:
-        if isinstance(item, Node):
-            return self.values[item]
-        if isinstance(item, dict):
-            return {key: self._resolved(value) for key, value in item.items()}
-        return type(item)(self._resolved(v) for v in item) if isinstance(item, (list, tuple)) else item
+    def _on_host(self, node: Node) -> Any:
+        """What `node` makes of operands that the host completes, or the host of all of it."""
+        before = len(self.build.ops)
+        if node.target in WHOLE:
+            try:
+                return self._apply(node, lambda arg: settled(self.build, arg, self.values[arg], _source(arg)))
+            except Unsupported:
+                del self.build.ops[before:]
+        return hosted(self.build, self.values, _source(node))
 
-    def _apply(self, target: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def _apply(self, node: Node, value: Callable[[Node], Any]) -> Any:
+        target: Any = node.target
+        args, kwargs = _resolved(node.args, value), _resolved(dict(node.kwargs), value)
         symbolic = [v for v in _flat([*args, *kwargs.values()]) if isinstance(v, SYMBOLIC)]
         if target in CHECKS:
             return None
         if not symbolic:
             return target(*args, **kwargs)
         if target in IDENTITY:
-            return args[0]
+            return _unchanged(node, args[0])
         if target in MOVEMENT:
             return move(self.build, target, args, kwargs)
         if target not in RULES:
             raise Unsupported("not an operation this stack knows")
         try:
             return RULES[target](self.build, *args, **kwargs)
-        except TypeError:
+        except (TypeError, AttributeError, IndexError):
             raise Unsupported("called with options this stack does not know") from None
+
+
+def _resolved(item: Any, value: Callable[[Node], Any]) -> Any:
+    """An argument with the values of nodes in their place."""
+    if isinstance(item, Node):
+        return value(item)
+    if isinstance(item, dict):
+        return {key: _resolved(part, value) for key, part in item.items()}
+    return type(item)(_resolved(part, value) for part in item) if isinstance(item, (list, tuple)) else item
+
+
+def _unchanged(node: Node, value: Any) -> Any:
+    """`value`, which another type of real number does not change. Raises Unsupported where integers are made of it."""
+    before, after = node.args[0].meta["val"], node.meta["val"]  # type: ignore[union-attr]
+    if before.dtype.is_floating_point and not after.dtype.is_floating_point:
+        raise Unsupported("rounds to integers")
+    return value
 
 
 def _flat(item: Any) -> list[Any]:

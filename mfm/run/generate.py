@@ -22,6 +22,7 @@ from mfm.run.rtl import RtlRunner
 from mfm.schedule.lower import Choices
 from mfm.schedule.panels import Memory
 from mfm.schedule.schedule import EFFORT, build, schedule
+from mfm.schedule.split import Split, split
 from verification.system.simulation import MemoryModel, open_simulation
 
 Int = NDArray[np.int64]
@@ -99,6 +100,14 @@ class ModelImage:
         self._programs: dict[int, Program] = {}
         self._kept: list[IntegerGraph] = []
         self._choices: Choices | None = None
+        self._splits: dict[int, Split] = {}
+
+    def split(self, graph: IntegerGraph) -> Split:
+        """The parts of `graph`, the same ones each time."""
+        if id(graph) not in self._splits:
+            self._kept.append(graph)
+            self._splits[id(graph)] = split(graph)
+        return self._splits[id(graph)]
 
     def program(self, graph: IntegerGraph, step: bool) -> Program:
         """The program of `graph`, compiled on first use."""
@@ -133,6 +142,9 @@ class GoldenRunner:
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
+        return self.image.split(graph).run(inputs, self._run)
+
+    def _run(self, graph: IntegerGraph, inputs: Inputs) -> Inputs:
         program, machine = self.image.program(graph, _is_step(graph)), self.machine
         machine.grow(program.memory_bytes)
         for segment in program.image:
@@ -143,8 +155,10 @@ class GoldenRunner:
             machine.write(part.addr, part.data)
         for item in program.chosen(inputs):
             machine.execute(item)
-        slot = program.outputs[0]
-        return slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+        return {
+            slot.name: slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+            for slot in program.outputs
+        }
 
 
 class DesignRunner:
@@ -157,6 +171,9 @@ class DesignRunner:
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
+        return self.image.split(graph).run(inputs, self._run)
+
+    def _run(self, graph: IntegerGraph, inputs: Inputs) -> Inputs:
         program = self.image.program(graph, _is_step(graph))
         if self.runner is None:
             self.runner = RtlRunner(self.simulation, self.design.manifest, program)
@@ -165,7 +182,7 @@ class DesignRunner:
         if done.status != "done":
             raise InputError(f"'{graph.name}' ended with {done.status}", str(self.design.folder), "verify the design")
         self.cycles.append(done.cycles)
-        return done.outputs[graph.output]
+        return done.outputs
 
 
 def _is_step(graph: IntegerGraph) -> bool:

@@ -18,6 +18,7 @@ from mfm.compress.integer import (
     QCache,
     QConst,
     QGemm,
+    QHost,
     QInput,
     QLayerNorm,
     QMul,
@@ -128,7 +129,7 @@ class Lowering:
         """The row of its tiles in which a decoded token's values are."""
         self.grids: dict[str, Grid] = {}
         self.readers = Counter(name for op in self.graph.ops for name in operands(op))
-        self.readers[self.graph.output] += 1
+        self.readers.update(self.graph.outputs)
         self.fused: set[str] = set()
         self.splitting: set[str] = set()
         self.inputs: list[TensorSlot] = []
@@ -149,11 +150,14 @@ class Lowering:
                 self.attention.lower(op)
             elif isinstance(op, QCache):
                 raise InputError("a cache that attention does not read", op.out, "leave it out")
+            elif isinstance(op, QHost):
+                raise InputError("what the host computes is no part of a program", op.where, "split the graph there")
             elif isinstance(op, QGemm):
                 self._pass(self._chain(index, op))
             else:
                 self.rowwise(op, range(self.groups(op.rows)))
-        return Lowered(self.steps, self.memory, tuple(self.inputs), (self._output(),), tuple(self.attention.caches))
+        outputs = tuple(self._output(name) for name in self.graph.outputs)
+        return Lowered(self.steps, self.memory, tuple(self.inputs), outputs, tuple(self.attention.caches))
 
     # Shapes
 
@@ -226,14 +230,14 @@ class Lowering:
         assert home is not None
         return TensorSlot(name, home.addr, rows, cols, grid.words, scale, 0, gather, self.row)
 
-    def _output(self) -> TensorSlot:
-        if self.graph.is_wide(self.graph.output):
-            raise InputError("a 16-bit output", self.graph.output, "end with a normalisation or an int8 sum")
-        grid = self.grids[self.graph.output]
+    def _output(self, name: str) -> TensorSlot:
+        if self.graph.is_wide(name):
+            raise InputError("a 16-bit output", name, "end with a normalisation or an int8 sum")
+        grid = self.grids[name]
         for row in grid.panels:
             for panel in row:
                 panel.through = True
-        return self._slot(grid, self.graph.output, self.graph.output_scale)
+        return self._slot(grid, name, self.graph.output_scale if name == self.graph.output else 1.0)
 
     # Row-wise ops
 
@@ -317,7 +321,7 @@ class Lowering:
         if self.readers[name] != 1:
             return None
         found = [op for op in self.graph.ops[after:] if name in operands(op)]
-        if not found or found[0].out in self.held or isinstance(found[0], (QAttention, QCache, QInput, QConst)):
+        if not found or found[0].out in self.held or not isinstance(found[0], RowOp):
             return None
         return found[0]
 
