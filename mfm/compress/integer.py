@@ -189,6 +189,8 @@ class QHost:
     """What the host computes: operands dequantized, the function of `host` run, its result of `scale` quantized.
 
     reads: the operands, in the order of `host.reads`, whose values are ``(q - zero) * scales[column]``.
+    rowwise: its rows do not depend on other rows of the operands; window: then, the only ones computed and read, as
+    (first, rows), if not all.
     """
 
     out: str
@@ -197,10 +199,12 @@ class QHost:
     zeros: tuple[int, ...]
     scale: float
     host: Host
+    rowwise: bool = False
+    window: tuple[int, int] | None = None
 
     @property
     def rows(self) -> int:
-        return self.host.rows
+        return self.window[1] if self.window else self.host.rows
 
     @property
     def where(self) -> str:
@@ -210,13 +214,23 @@ class QHost:
     def run(self, values: Mapping[str, Int]) -> Int:
         """The int8 result [rows, cols]. Raises InputError if it is not finite."""
         real = {
-            name: (values[read] - zero) * scale
+            name: self._placed(values[read] - zero) * scale
             for name, read, scale, zero in zip(self.host.reads, self.reads, self.scales, self.zeros, strict=True)
         }
         found = self.host.compute(real)
+        if self.window:
+            found = found[self.window[0] :][: self.rows]
         if not np.isfinite(found).all():
             raise InputError("the host's result is not finite", self.where, "check the operands it is defined for")
         return np.clip(np.floor(found / self.scale + 0.5), -128, 127).astype(np.int64)
+
+    def _placed(self, rows: Int) -> Int:
+        """The rows of a window where they are among all, the others zero."""
+        if not self.window:
+            return rows
+        placed = np.zeros((self.host.rows, rows.shape[1]), dtype=np.int64)
+        placed[self.window[0] :][: self.rows] = rows[: self.rows]
+        return placed
 
 
 QNorm = QLayerNorm | QRmsNorm
@@ -304,7 +318,7 @@ def shape_of(op: QOp, graph: IntegerGraph) -> tuple[int, int]:
     if isinstance(op, QConst):
         return int(op.values.shape[0]), int(op.values.shape[1])
     if isinstance(op, QHost):
-        return op.host.rows, op.host.cols
+        return op.rows, op.host.cols
     if isinstance(op, QGemm):
         return op.rows, int(op.weight.shape[0])
     if isinstance(op, (QLayerNorm, QRmsNorm)):

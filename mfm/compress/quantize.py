@@ -78,6 +78,7 @@ LOWS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 WIDE_STEPS = 256
 ENOUGH = 1 << 16
 """Values looked at when a scale is chosen."""
+ROWS_TRIED = 32
 
 
 @dataclass
@@ -93,6 +94,10 @@ class _Calibrated:
         x = self.values[name] if columns is None else self.values[name][:, columns]
         top = float(np.abs(x).max()) or 1.0
         return min((top * clip / Q_MAX for clip in CLIPS), key=lambda s: _error(x, s))
+
+    def first(self, name: str) -> Float:
+        """The tensor's values for the first sample."""
+        return self.values[name][: len(self.values[name]) // self.samples]
 
     def some(self, name: str) -> Float:
         """At most ENOUGH of the tensor's values, evenly spaced."""
@@ -240,7 +245,8 @@ class _Quantizer:
     def _host(self, op: Host) -> None:
         scales = tuple(self.scales[name] for name in op.reads)
         zeros = tuple(self.zeros.get(name, 0) for name in op.reads)
-        self.ops.append(QHost(op.out, op.reads, scales, zeros, self._symmetric(op.out), op))
+        rowwise = _is_rowwise(op, {name: self.data.first(name) for name in op.reads})
+        self.ops.append(QHost(op.out, op.reads, scales, zeros, self._symmetric(op.out), op, rowwise))
 
     def _symmetric(self, name: str) -> float:
         """Choose and record the tensor's scale, zero point 0."""
@@ -454,6 +460,21 @@ class _Quantizer:
                 return op.out
         self.ops.append(QConst(f"{name}.angles", angles))
         return f"{name}.angles"
+
+
+def _is_rowwise(op: Host, values: Mapping[str, Float]) -> bool:
+    """Whether rows of the result stay the same, bit for bit, with the other rows of its operands zero.
+
+    Tried on ROWS_TRIED rows, not proved.
+    """
+    if any(len(x) != op.rows for x in values.values()):
+        return False
+    whole = op.compute(values)
+    for row in range(0, op.rows, -(-op.rows // ROWS_TRIED)):
+        kept = (np.arange(op.rows) == row)[:, None]
+        if not np.array_equal(op.compute({name: x * kept for name, x in values.items()})[row], whole[row]):
+            return False
+    return True
 
 
 def _table(function: str, in_scale: float, in_zero: int, out_scale: float, out_zero: int) -> Int:

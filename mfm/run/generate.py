@@ -91,7 +91,7 @@ class IntegerRunner:
 class ModelImage:
     """The programs of one model in one memory: weights and caches once, scratch shared.
 
-    A decode step takes the choices of the first one, for which they were searched.
+    A decode step takes the choices of the first one with its output, for which they were searched.
     """
 
     def __init__(self, manifest: Manifest, latency: int = 20, effort: int = EFFORT) -> None:
@@ -99,7 +99,7 @@ class ModelImage:
         self.memory = Memory()
         self._programs: dict[int, Program] = {}
         self._kept: list[IntegerGraph] = []
-        self._choices: Choices | None = None
+        self._choices: dict[str, Choices] = {}
         self._splits: dict[int, Split] = {}
 
     def split(self, graph: IntegerGraph) -> Split:
@@ -117,10 +117,10 @@ class ModelImage:
         return self._programs[id(graph)]
 
     def _compile(self, graph: IntegerGraph, step: bool) -> Program:
-        if step and self._choices is not None:
+        if step and graph.output in self._choices:
             memory = self.memory.copy()
             try:
-                program = build(graph, self.manifest, self._choices, self.latency, memory)
+                program = build(graph, self.manifest, self._choices[graph.output], self.latency, memory)
             except InputError:
                 pass
             else:
@@ -128,7 +128,7 @@ class ModelImage:
                 return program
         found = schedule(graph, self.manifest, self.latency, self.effort, self.memory)
         if step:
-            self._choices = found.choices
+            self._choices[graph.output] = found.choices
         return found.program
 
 
@@ -168,6 +168,7 @@ class DesignRunner:
         self.name, self.cycles, self.image, self.design, self.memory = "rtl", list[int](), image, design, memory
         self.simulation = stack.enter_context(open_simulation(design, memory))
         self.runner: RtlRunner | None = None
+        self.counters: list[dict[str, int]] = []
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
@@ -182,6 +183,7 @@ class DesignRunner:
         if done.status != "done":
             raise InputError(f"'{graph.name}' ended with {done.status}", str(self.design.folder), "verify the design")
         self.cycles.append(done.cycles)
+        self.counters.append(done.counters)
         return done.outputs
 
 
