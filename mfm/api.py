@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
+from mfm import generation
 from mfm.compress.integer import IntegerGraph, QInput, execute
 from mfm.compress.quantize import quantize
 from mfm.models.importer import import_model
@@ -136,7 +137,8 @@ def load_graph(model: str) -> IntegerGraph:
     """The integer graph of a workload's name or of a trained digits model's file.
 
     ``encoder-block`` may carry its shape: ``encoder-block-SEQ-WIDTH-HEADS-FF``; decoders always do, as in
-    `mfm.workloads.decoder_workload`. Raises InputError for any other word.
+    `mfm.workloads.decoder_workload`; a Hugging Face checkpoint folder as in `mfm.generation.part_graph`.
+    Raises InputError for any other word.
     """
     if model == DIGITS:
         return _digits_graph(None)
@@ -146,10 +148,12 @@ def load_graph(model: str) -> IntegerGraph:
         return decoder_workload(model)
     if model.endswith(".pt"):
         return _digits_graph(Path(model))
+    if generation.is_checkpoint(model):
+        return generation.part_graph(model)
     raise InputError(
         f"no workload '{model}'",
         "model",
-        f"use {DIGITS}, {BLOCK}[-SEQ-WIDTH-HEADS-FF], {DECODERS[1]}-... or a .pt file",
+        f"use {DIGITS}, {BLOCK}[-SEQ-WIDTH-HEADS-FF], {DECODERS[1]}-..., a .pt file or a checkpoint folder",
     )
 
 

@@ -58,13 +58,17 @@ def _rotations_on_host(graph: Graph) -> Graph:
     shapes, made = shapes_of(graph), {op.out: op for op in graph.ops}
     hosts, ops = dict[str, Host](), list[Op]()
     for op in graph.ops:
-        readers = [type(later) for later in graph.ops if op.out in operands(later)]
-        if isinstance(op, Rope) and not (isinstance(made[op.a.name], Gemm) and set(readers) <= {Attention}):
+        if isinstance(op, Rope) and not (isinstance(made[op.a.name], Gemm) and _only_attention_reads(op.out, graph)):
             hosts[op.out] = op = on_host(op, graph, shapes)
         elif isinstance(op, Host):
             op = joined(op, hosts)
         ops.append(op)
     return replace(graph, ops=tuple(ops))
+
+
+def _only_attention_reads(name: str, graph: Graph) -> bool:
+    readers = [op for op in graph.ops if name in operands(op)]
+    return name != graph.output and all(isinstance(op, Attention) for op in readers)
 
 
 def _layer(graph: Graph, name: str) -> Gemm:

@@ -5,6 +5,7 @@ The same on the golden integer executor, the golden machine and a design's RTL, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -65,10 +66,14 @@ class Generation:
 
 
 class Runner(Protocol):
-    """Runs the graphs of a model one after the other, caches kept in between. name: where; cycles: of each run."""
+    """Runs the graphs of a model one after the other, caches kept in between.
+
+    name: where; cycles: of each run, where it has any; seconds: spent running, compilation apart.
+    """
 
     name: str
     cycles: list[int]
+    seconds: float
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
@@ -82,10 +87,14 @@ class IntegerRunner:
     name: str = "integer"
     caches: dict[str, Int] = field(default_factory=dict)
     cycles: list[int] = field(default_factory=list)
+    seconds: float = 0.0
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
-        return execute(graph, inputs, self.caches)
+        start = time.monotonic()
+        found = execute(graph, inputs, self.caches)
+        self.seconds += time.monotonic() - start
+        return found
 
 
 class ModelImage:
@@ -136,7 +145,7 @@ class GoldenRunner:
     """The golden machine, its local storages full of noise at first if `noise` is given."""
 
     def __init__(self, image: ModelImage, noise: np.random.Generator | None = None) -> None:
-        self.name, self.cycles, self.image = "golden", list[int](), image
+        self.name, self.cycles, self.seconds, self.image = "golden", list[int](), 0.0, image
         self.machine = GoldenMachine(image.manifest, 0, noise)
         self._loaded: set[int] = set()
 
@@ -146,6 +155,7 @@ class GoldenRunner:
 
     def _run(self, graph: IntegerGraph, inputs: Inputs) -> Inputs:
         program, machine = self.image.program(graph, _is_step(graph)), self.machine
+        start = time.monotonic()
         machine.grow(program.memory_bytes)
         for segment in program.image:
             if segment.addr not in self._loaded:
@@ -155,17 +165,20 @@ class GoldenRunner:
             machine.write(part.addr, part.data)
         for item in program.chosen(inputs):
             machine.execute(item)
-        return {
+        found = {
             slot.name: slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
             for slot in program.outputs
         }
+        self.seconds += time.monotonic() - start
+        return found
 
 
 class DesignRunner:
     """A design's RTL. Raises InputError where a run does not end well."""
 
     def __init__(self, image: ModelImage, stack: ExitStack, design: Design, memory: MemoryModel) -> None:
-        self.name, self.cycles, self.image, self.design, self.memory = "rtl", list[int](), image, design, memory
+        self.name, self.cycles, self.seconds = "rtl", list[int](), 0.0
+        self.image, self.design, self.memory = image, design, memory
         self.simulation = stack.enter_context(open_simulation(design, memory))
         self.runner: RtlRunner | None = None
         self.counters: list[dict[str, int]] = []
@@ -179,7 +192,9 @@ class DesignRunner:
         if self.runner is None:
             self.runner = RtlRunner(self.simulation, self.design.manifest, program)
         self.runner.switch(program)
+        start = time.monotonic()
         done = self.runner.run(inputs)
+        self.seconds += time.monotonic() - start
         if done.status != "done":
             raise InputError(f"'{graph.name}' ended with {done.status}", str(self.design.folder), "verify the design")
         self.cycles.append(done.cycles)
