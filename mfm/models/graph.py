@@ -223,6 +223,8 @@ def pruned(graph: Graph) -> Graph:
 def on_host(op: Op, graph: Graph, shapes: Mapping[str, tuple[int, int]]) -> Host:
     """`op` as a Host op."""
     source = graph.sources.get(op.out, Source(type(op).__name__, "", op.out))
+    if isinstance(op, Move):
+        source = replace(source, operation=f"elements moved for {source.operation}")
     step = Step(op.out, operands(op), lambda values: compute(op, values, np.zeros(1)), source)
     return alone(op.out, operands(op), shape_of(op, shapes), step)
 

@@ -193,10 +193,10 @@ class _Importer:
                 return self._apply(node, lambda arg: settled(self.build, arg, self.values[arg], _source(arg)))
             except Unsupported:
                 del self.build.ops[before:]
-        return hosted(self.build, self.values, _source(node))
+        return hosted(self.build, _target(node), self.values, _source(node))
 
     def _apply(self, node: Node, value: Callable[[Node], Any]) -> Any:
-        target: Any = node.target
+        target = _target(node)
         args, kwargs = _resolved(node.args, value), _resolved(dict(node.kwargs), value)
         symbolic = [v for v in _flat([*args, *kwargs.values()]) if isinstance(v, SYMBOLIC)]
         if target in CHECKS:
@@ -213,6 +213,19 @@ class _Importer:
             return RULES[target](self.build, *args, **kwargs)
         except (TypeError, AttributeError, IndexError):
             raise Unsupported("called with options this stack does not know") from None
+
+
+def _target(node: Node) -> Any:
+    """The node's operation; of one in place on a fresh result that nothing else reads, the form that is not."""
+    target: Any = node.target
+    name = getattr(target, "_opname", "")
+    if not name.endswith("_") or name.endswith("__") or not hasattr(aten, name[:-1]):
+        return target
+    subject = node.args[0] if node.args else None
+    fresh = isinstance(subject, Node) and subject.op == "call_function" and subject.target not in MOVEMENT | IDENTITY
+    if not fresh or set(subject.users) != {node}:  # type: ignore[union-attr]
+        return target
+    return getattr(getattr(aten, name[:-1]), target._overloadname, target)
 
 
 def _resolved(item: Any, value: Callable[[Node], Any]) -> Any:

@@ -94,12 +94,51 @@ class Context(nn.Module):
         return self.o(torch.sin(mixed)) + mixed
 
 
+class Partly(nn.Module):
+    """Queries and keys of which a part is rotated: joined by the host, read by attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(6, 8) for _ in range(3))
+        self.o = nn.Linear(8, 6)
+
+    def turned(self, x: Tensor) -> Tensor:
+        x = x.view(1, -1, 2, 4).transpose(1, 2)
+        angle = torch.arange(x.shape[2])[:, None] * torch.tensor([0.3, 0.3])
+        first, rest = x[..., :2], x[..., 2:]
+        swapped = torch.cat([-first[..., 1:], first[..., :1]], -1)
+        return torch.cat([first * angle.cos() + swapped * angle.sin(), rest], -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.turned(self.q(x)), self.turned(self.k(x)), self.v(x).view(1, -1, 2, 4).transpose(1, 2)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o(mixed.transpose(1, 2).flatten(2))
+
+
+class Woven(nn.Module):
+    """Elements moved between rows, an activation of a linear layer that a sum reads too, a product in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        y = torch.tanh(y) + y
+        y = y.transpose(1, 2).reshape(1, -1, 8)
+        z = self.last(y)
+        z *= x
+        return z
+
+
 SHAPES: dict[str, tuple[int, int]] = {
     "sorted": (4, 6),
     "biased": (5, 8),
     "fused": (5, 8),
     "residual": (5, 6),
     "context": (3, 6),
+    "partly": (5, 6),
+    "woven": (3, 6),
 }
 
 
@@ -112,6 +151,8 @@ def module(name: str) -> nn.Module:
         "fused": lambda: Biased(True),
         "residual": Residual,
         "context": Context,
+        "partly": Partly,
+        "woven": Woven,
     }
     return made[name]().eval()
 
@@ -153,6 +194,11 @@ def test_what_runs_on_the_host_is_named_with_module_and_line() -> None:
     assert [source.module for source in first.sources] == ["act", ""]
     assert {source.where.rpartition(":")[0] for op in (first, second, third) for source in op.sources} == {__file__}
     assert quantized("sorted").hosts[0].where.startswith("aten.mish.default, module act (" + __file__)
+
+
+def test_a_move_of_elements_says_what_it_is_for() -> None:
+    (host,) = quantized("woven").hosts
+    assert host.where.startswith(f"elements moved for aten.linear.default, module last ({__file__}")
 
 
 def test_a_norm_without_a_rule_is_one_operation_of_its_module() -> None:
@@ -236,7 +282,9 @@ class InPlace(nn.Module):
         self.up = nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.up(x).mul_(2.0).cos_()
+        y = self.up(x)
+        y[:, 0].mul_(2.0)
+        return y
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,7 +72,8 @@ def _attention(build: Builder, q: View, k: View, v: View, scale: float, causal: 
         raise Unsupported("attention values are scaled")
     scale *= q.single() * k.single()
     heads = tuple(
-        AttentionHead(*(_columns(build, part, h) for part in (q, k, v))) for h in range(math.prod(q.index.shape[:-2]))
+        AttentionHead(_columns(build, q, h), _columns(build, k, h, True), _columns(build, v, h, True))
+        for h in range(math.prod(q.index.shape[:-2]))
     )
     rows, width = q.index.shape[-2], v.index.shape[-1]
     build.ops.append(Attention(build.node.name, heads, rows, scale, causal))
@@ -80,9 +82,12 @@ def _attention(build: Builder, q: View, k: View, v: View, scale: float, causal: 
     return View(build.node.name, index.reshape(build.node.meta["val"].shape))
 
 
-def _columns(build: Builder, part: View, head: int) -> Columns:
-    """Head `head` of queries, keys or values [.., heads, tokens, head_dim]."""
-    name, _, columns = build.matrix(replace(part, index=part.index.flatten(0, -3)[head]))
+def _columns(build: Builder, part: View, head: int, whole: bool = False) -> Columns:
+    """Head `head` of queries, keys or values [.., heads, tokens, head_dim]; whole: of a tensor of no more rows."""
+    index = part.index.flatten(0, -3)[head]
+    name, rows, columns = build.matrix(replace(part, index=index))
+    if whole and rows != build.shapes[name][0]:
+        name, columns = build.moved(name, index.numpy()), np.arange(len(columns))
     return Columns(name, columns)
 
 

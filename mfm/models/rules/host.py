@@ -45,13 +45,12 @@ class _Call:
         return _matrix(result if self.pick is None else result[self.pick])
 
 
-def hosted(build: Builder, values: Mapping[Node, Any], source: Source) -> Any:
-    """The results of the builder's node, made by Host ops; `values`: those of the nodes before.
+def hosted(build: Builder, target: Any, values: Mapping[Node, Any], source: Source) -> Any:
+    """The results of the builder's node, whose operation is `target`, made by Host ops; `values`: those before.
 
     Raises Unsupported for what the host cannot stand in for: effects on operands, random numbers, no matrices.
     """
-    node, target = build.node, build.node.target
-    assert callable(target)
+    node = build.node
     schema = getattr(target, "_schema", None)
     if schema is None or schema.is_mutable:
         raise Unsupported("changes an operand in place" if schema else "not an operation this stack knows")
