@@ -308,7 +308,7 @@ def _quantized(op: QInput, image: NDArray[np.float64]) -> Int:
 
 
 def profile(program: Program | HostedModel, manifest: Manifest, latency: int = 20) -> profiles.Profile:
-    """Where the modelled cycles go, by layer and engine; of a hosted model for the machine and memory it is made for."""
+    """Where the modelled cycles go, by layer and engine; a hosted model on the machine it is made for."""
     if isinstance(program, HostedModel):
         return hosted.profile_hosted(program)
     return profiles.profile(program, manifest, latency)

@@ -64,7 +64,7 @@ def train(
 
 @app.command("import")
 def import_(model: Model = "digits-vit", as_json: Json = False) -> None:
-    """Import MODEL through torch.export, quantize it to int8, and list its operations, those on the host with modules."""
+    """Import MODEL through torch.export, quantize it to int8, and list its operations, the host's with modules."""
     from mfm import api
 
     graph = api.load_graph(model)
