@@ -20,11 +20,14 @@ from mfm.compress.quantize import quantize
 from mfm.models.importer import import_model
 from mfm.models.vit import VisionTransformer
 from mfm.program.program import Program, TensorSlot
+from mfm.run import hosted
 from mfm.run import profile as profiles
 from mfm.run.calibrate import Calibration
 from mfm.run.calibrate import calibrate as calibrate_design
 from mfm.run.cycles import run_cycles
+from mfm.run.generate import ModelImage
 from mfm.run.golden import run_golden
+from mfm.run.hosted import HostedModel
 from mfm.run.rtl import RtlRun, open_runner, run_rtl
 from mfm.run.store import model_path, trained_digits
 from mfm.schedule.schedule import schedule
@@ -179,8 +182,24 @@ def _float_model(path: Path | None) -> VisionTransformer:
 
 
 def compile_model(model: str, manifest: Manifest, latency: int = 20) -> tuple[Program, CompileResult]:
-    """The best program found for `model` on `manifest` behind a memory of `latency` cycles. InputError if none fits."""
+    """The best program found for `model` on `manifest` behind a memory of `latency` cycles.
+
+    Raises InputError if none fits, or part of the model runs on the host.
+    """
+    return _compiled(load_graph(model), manifest, latency)
+
+
+def prepare(model: str, manifest: Manifest, latency: int = 20) -> Program | HostedModel:
+    """What `run` and `profile` take: the program of `model`, or its programs with the host between them."""
     graph = load_graph(model)
+    return HostedModel(graph, ModelImage(manifest, latency)) if graph.hosts else _compiled(graph, manifest, latency)[0]
+
+
+def _compiled(graph: IntegerGraph, manifest: Manifest, latency: int) -> tuple[Program, CompileResult]:
+    if graph.hosts:
+        raise InputError(
+            f"{graph.hosts[0].where} runs on the host: more than one program", graph.name, "run or profile the model"
+        )
     found = schedule(graph, manifest, latency)
     program = found.program
     result = CompileResult(
@@ -196,8 +215,8 @@ def compile_model(model: str, manifest: Manifest, latency: int = 20) -> tuple[Pr
     return program, result
 
 
-def inputs_for(program: Program, index: int = 0) -> dict[str, Int]:
-    """Inputs of `program`: test image `index` where the input is gathered from one, else random bytes."""
+def inputs_for(program: Program | HostedModel, index: int = 0) -> dict[str, Int]:
+    """Inputs of `program`: test image `index` where the input is gathered from one's pixels, else random bytes."""
     images = digits.load().test.images
     if not 0 <= index < len(images):
         raise InputError(f"no test image {index}", "image", f"there are {len(images)}")
@@ -206,18 +225,25 @@ def inputs_for(program: Program, index: int = 0) -> dict[str, Int]:
     def given(slot: TensorSlot) -> Int:
         if slot.choices:
             return random.integers(0, slot.choices, 1)
-        return slot.quantize(images[index]) if slot.gather else random.integers(-128, 128, (slot.rows, slot.cols))
+        of_image = slot.gather and max(slot.gather) + 1 == images[index].size
+        return slot.quantize(images[index]) if of_image else random.integers(-128, 128, (slot.rows, slot.cols))
 
     return {slot.name: given(slot) for slot in program.inputs}
 
 
 def run(
-    program: Program, on: Target, design: Design | None = None, memory: MemoryModel | None = None, index: int = 0
+    program: Program | HostedModel,
+    on: Target,
+    design: Design | None = None,
+    memory: MemoryModel | None = None,
+    index: int = 0,
 ) -> RunResult:
     """Run `program` once, on input `index`, by the golden machine, the cycle model or the RTL of `design`.
 
     Raises InputError if the design is missing where one is needed, or of another shape, or its run does not end well.
     """
+    if isinstance(program, HostedModel):
+        return _run_hosted(program, on, design, memory or MemoryModel(), index)
     if on == "golden":
         found = run_golden(program, inputs_for(program, index))
         return RunResult(program.name, on, _listed(found), None, {})
@@ -230,6 +256,17 @@ def run(
     done = run_rtl(program, design, [inputs_for(program, index)], model)[0]
     _check(done, design)
     return RunResult(program.name, on, _listed(done.outputs), done.cycles, done.counters)
+
+
+def _run_hosted(model: HostedModel, on: Target, design: Design | None, memory: MemoryModel, index: int) -> RunResult:
+    inputs = inputs_for(model, index)
+    if on == "golden":
+        done = hosted.run_golden(model, inputs)
+    elif design is None:
+        raise InputError(f"running on '{on}' needs a design", "--design", "name one, or 'expert'")
+    else:
+        done = hosted.run_modelled(model) if on == "cycles" else hosted.run_design(model, inputs, design, memory)
+    return RunResult(model.name, on, _listed(done.outputs), done.cycles, done.counters)
 
 
 def _listed(outputs: dict[str, Int]) -> dict[str, list[list[int]]]:
@@ -270,8 +307,10 @@ def _quantized(op: QInput, image: NDArray[np.float64]) -> Int:
     return TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather).quantize(image)
 
 
-def profile(program: Program, manifest: Manifest, latency: int = 20) -> profiles.Profile:
-    """Where the modelled cycles go, by layer and engine."""
+def profile(program: Program | HostedModel, manifest: Manifest, latency: int = 20) -> profiles.Profile:
+    """Where the modelled cycles go, by layer and engine; a hosted model on the machine it is made for."""
+    if isinstance(program, HostedModel):
+        return hosted.profile_hosted(program)
     return profiles.profile(program, manifest, latency)
 
 

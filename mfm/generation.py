@@ -68,7 +68,7 @@ def part_graph(word: str) -> IntegerGraph:
     if part and part not in known:
         raise InputError(f"no part '{part}'", word, f"it has {', '.join(known)}")
     chosen = known[part] if part else known[list(known)[-1]]
-    return quantize(chosen.graph(), noise(chosen), wide=True)
+    return quantize(chosen.graph(), noise(chosen), wide=True, host=True)
 
 
 def prepared(word: str, prompt: str, image: Path | None, count: int, bits: int) -> tuple[Quantized, Prompt, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hwlib.design import Design
     from mfm.compress.integer import IntegerGraph
     from mfm.program.program import Program
+    from mfm.run.hosted import HostedModel
     from mfm.run.profile import Profile
     from verification.system.simulation import MemoryModel
 
@@ -62,21 +64,24 @@ def train(
 
 @app.command("import")
 def import_(model: Model = "digits-vit", as_json: Json = False) -> None:
-    """Import MODEL through torch.export, quantize it to int8, and list its operations."""
+    """Import MODEL through torch.export, quantize it to int8, and list its operations, the host's with modules."""
     from mfm import api
 
     graph = api.load_graph(model)
     rows = [_operation(op) for op in graph.ops]
+    on_host = {op.out: [asdict(source) for source in op.host.sources] for op in graph.hosts}
     if as_json:
-        figures = {"model": graph.name, "macs": graph.macs, "output": graph.output, "operations": rows}
+        figures = {"model": graph.name, "macs": graph.macs, "output": graph.output, "operations": rows, "host": on_host}
         print_json("mfm import", figures)
     else:
-        show(_operation_table(graph, rows), f"{graph.macs:,} multiply-accumulates; output: {graph.output}")
+        show(_operation_table(graph, rows), f"{graph.macs:,} multiply-accumulates; output: {graph.output}",
+             *(f"On the host, {op.out}: {op.where}" for op in graph.hosts))  # fmt: skip
 
 
 def _operation(op: Any) -> dict[str, Any]:
     kind = type(op).__name__.removeprefix("Q").lower()
     reads = [str(getattr(op, name)) for name in ("a", "b") if hasattr(op, name)]
+    reads += getattr(op, "reads", ())
     reads += [name for head in getattr(op, "heads", ()) for name in (head.q, head.k, head.v)]
     weights = getattr(op, "weight", getattr(op, "values", None))
     return {"out": op.out, "kind": kind, "reads": reads, "rows": getattr(op, "rows", None),
@@ -138,14 +143,14 @@ def _memory(latency: int, stall: float = 0.0) -> MemoryModel:
     return MemoryModel(latency, stall)
 
 
-def _program(word: str, design: Design, latency: int) -> Program:
-    """The program in the file `word`, else the model `word` compiled for `design`."""
+def _program(word: str, design: Design, latency: int) -> Program | HostedModel:
+    """The program in the file `word`, else the model `word` compiled for `design`, in parts if the host divides it."""
     from mfm import api
     from mfm.program.program import load_program
 
     if Path(word).is_file() and not word.endswith(".pt"):
         return load_program(Path(word))
-    return api.compile_model(word, design.manifest, latency)[0]
+    return api.prepare(word, design.manifest, latency)
 
 
 @app.command()
@@ -266,7 +271,8 @@ def _profile_tables(found: Profile) -> list[Table | str]:
         waits = ", ".join(f"{name or 'nothing'} {cycles:,}" for name, cycles in layer.idle_for.items())
         cells = [f"{layer.busy_cycles[name]:,}" for name in ("load", "vector", "store")]
         table.add_row(layer.name, f"{layer.mac_cycles:,}", f"{layer.array_idle_cycles:,}", waits, *cells)
-    return [f"{found.cycles:,} cycles, {100 * found.utilisation:.1f} % of MAC slots used; busy: {busy}", table]
+    hosts = [f"On the host, not counted: {where}" for where in found.host]
+    return [f"{found.cycles:,} cycles, {100 * found.utilisation:.1f} % of MAC slots used; busy: {busy}", table, *hosts]
 
 
 @app.command()

@@ -20,6 +20,7 @@ from mfm.compress.integer import (
     QConst,
     QGemm,
     QHead,
+    QHost,
     QInput,
     QMul,
     QOp,
@@ -35,7 +36,7 @@ def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
     """Rows past.. of a causal `graph`, `rows` of them; the rows before are in the caches.
 
     Its inputs are those of the rows alone. Slots are named as the tensors of keys and values in `graph`.
-    Raises InputError for a graph that is not causal, or rows beyond its end.
+    Raises InputError for a graph that is not causal, one whose host makes rows of other rows, or rows beyond its end.
     """
     capacity = max(op.rows for op in graph.inputs)
     if past < 0 or rows < 1 or past + rows > capacity:
@@ -49,6 +50,8 @@ def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
             ops.append(replace(op, values=op.values[past : past + rows]) if op.out in sliced else op)
         elif isinstance(op, QInput):
             ops.append(replace(op, rows=rows, gather=op.gather[: rows * op.cols]))
+        elif isinstance(op, QHost):
+            ops.append(_on_host(op, past, rows))
         else:
             ops.append(replace(op, rows=rows))  # type: ignore[arg-type,call-arg,unused-ignore]
     return IntegerGraph(f"{graph.name}-{past}+{rows}", tuple(ops), graph.output, graph.output_scale)
@@ -74,6 +77,12 @@ def step(graph: IntegerGraph, past: int, table: Int) -> IntegerGraph:
     made = window(graph, past, 1)
     ops = tuple(replace(op, table=table, gather=()) if isinstance(op, QInput) else op for op in made.ops)
     return IntegerGraph(made.name, ops, made.output, made.output_scale)
+
+
+def _on_host(op: QHost, past: int, rows: int) -> QHost:
+    if not op.rowwise:
+        raise InputError("the host computes rows of each other", op.where, "use the whole graph")
+    return replace(op, window=(past, rows))
 
 
 def _beside(op: QOp) -> tuple[str, ...]:

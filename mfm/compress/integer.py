@@ -3,6 +3,10 @@
 Tensors are int8 matrices [rows, cols] named by strings; the result of a sum may be wide (int16). Ops are in execution
 order; an op computes only the first `rows` rows of its result, those a later op reads. Caches are the only state:
 matrices [rows so far, cols] by slot name that outlive a graph.
+
+What the host computes (QHost) is as exact as the function it runs: the same int8 operands give the same result on one
+machine and one build of torch and numpy, whose sums are of a fixed order there. Elsewhere a real number beside a
+rounding edge may fall to its other side. What executors compare is computed by the same function of equal operands.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from hwlib.numerics import (
     softmax,
     split_planes,
 )
+from mfm.models.host import Host
 
 Int = NDArray[np.int64]
 Caches = MutableMapping[str, Int]
@@ -179,18 +184,71 @@ class QAttention:
     past: int = 0
 
 
+@dataclass(frozen=True)
+class QHost:
+    """What the host computes: operands dequantized, the function of `host` run, its result of `scale` quantized.
+
+    reads: the operands, in the order of `host.reads`, whose values are ``(q - zero) * scales[column]``.
+    rowwise: its rows do not depend on other rows of the operands; window: then, the only ones computed and read, as
+    (first, rows), if not all.
+    """
+
+    out: str
+    reads: tuple[str, ...]
+    scales: tuple[NDArray[np.float64], ...]
+    zeros: tuple[int, ...]
+    scale: float
+    host: Host
+    rowwise: bool = False
+    window: tuple[int, int] | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.window[1] if self.window else self.host.rows
+
+    @property
+    def where(self) -> str:
+        """Its operations with their modules and source lines."""
+        return "; ".join(str(source) for source in self.host.sources)
+
+    def run(self, values: Mapping[str, Int]) -> Int:
+        """The int8 result [rows, cols]. Raises InputError if it is not finite."""
+        real = {
+            name: self._placed(values[read] - zero) * scale
+            for name, read, scale, zero in zip(self.host.reads, self.reads, self.scales, self.zeros, strict=True)
+        }
+        found = self.host.compute(real)
+        if self.window:
+            found = found[self.window[0] :][: self.rows]
+        if not np.isfinite(found).all():
+            raise InputError("the host's result is not finite", self.where, "check the operands it is defined for")
+        return np.clip(np.floor(found / self.scale + 0.5), -128, 127).astype(np.int64)
+
+    def _placed(self, rows: Int) -> Int:
+        """The rows of a window where they are among all, the others zero."""
+        if not self.window:
+            return rows
+        placed = np.zeros((self.host.rows, rows.shape[1]), dtype=np.int64)
+        placed[self.window[0] :][: self.rows] = rows[: self.rows]
+        return placed
+
+
 QNorm = QLayerNorm | QRmsNorm
-QOp = QInput | QConst | QGemm | QLayerNorm | QRmsNorm | QAdd | QMul | QRope | QCache | QAttention
+QOp = QInput | QConst | QGemm | QLayerNorm | QRmsNorm | QAdd | QMul | QRope | QCache | QAttention | QHost
 
 
 @dataclass(frozen=True)
 class IntegerGraph:
-    """Ops in order; `output` names the result [rows, cols] whose value is ``q * output_scale``."""
+    """Ops in order; `output` names the result [rows, cols] whose value is ``q * output_scale``.
+
+    also: other tensors that are results.
+    """
 
     name: str
     ops: tuple[QOp, ...]
     output: str
     output_scale: float
+    also: tuple[str, ...] = ()
 
     @cached_property
     def made(self) -> dict[str, QOp]:
@@ -204,6 +262,15 @@ class IntegerGraph:
     @property
     def inputs(self) -> tuple[QInput, ...]:
         return tuple(op for op in self.ops if isinstance(op, QInput))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output, *self.also)
+
+    @property
+    def hosts(self) -> tuple[QHost, ...]:
+        """What the host computes."""
+        return tuple(op for op in self.ops if isinstance(op, QHost))
 
     def is_wide(self, name: str) -> bool:
         """Whether tensor `name` is int16."""
@@ -239,6 +306,8 @@ def operands(op: QOp) -> tuple[str, ...]:
         return (op.new,)
     if isinstance(op, QAttention):
         return tuple(name for head in op.heads for name in (head.q, head.k, head.v))
+    if isinstance(op, QHost):
+        return op.reads
     return () if isinstance(op, (QInput, QConst)) else (op.a,)
 
 
@@ -248,6 +317,8 @@ def shape_of(op: QOp, graph: IntegerGraph) -> tuple[int, int]:
         return op.rows, op.cols
     if isinstance(op, QConst):
         return int(op.values.shape[0]), int(op.values.shape[1])
+    if isinstance(op, QHost):
+        return op.rows, op.host.cols
     if isinstance(op, QGemm):
         return op.rows, int(op.weight.shape[0])
     if isinstance(op, (QLayerNorm, QRmsNorm)):
@@ -285,11 +356,11 @@ def execute_all(graph: IntegerGraph, inputs: Mapping[str, Int], caches: Caches |
     """Every tensor of `graph` on int8 `inputs`, wide ones as int16 values; `caches` as in :func:`execute`."""
     run = _Execution(graph, caches if caches is not None else {})
     for op in graph.ops:
-        run.values[op.out] = _given(op, inputs[op.out]) if isinstance(op, QInput) else run.compute(op)
+        run.values[op.out] = given(op, inputs[op.out]) if isinstance(op, QInput) else run.compute(op)
     return run.values
 
 
-def _given(op: QInput, values: Int) -> Int:
+def given(op: QInput, values: Int) -> Int:
     """The rows of an input. Raises InputError for a row number beyond its table."""
     if op.table is None:
         return values
@@ -308,6 +379,8 @@ class _Execution:
         """The op's result."""
         if isinstance(op, QConst):
             return op.values
+        if isinstance(op, QHost):
+            return op.run(self.values)
         if isinstance(op, QCache):
             return self._cache(op)
         if isinstance(op, QAttention):

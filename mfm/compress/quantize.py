@@ -4,6 +4,7 @@ Weights per output channel, activations per tensor (static; Jacob et al. 2018), 
 deferred-normalisation softmax. Outputs of activations are asymmetric where only linear layers read them; their zero
 point is folded into the next bias. Sums that later sums read may be int16 (`wide`): a norm reads their upper byte.
 Rotated queries and keys have their columns reordered so that each pair of a rotation is neighbours.
+What the host computes reads and makes int8 tensors; no int16 sum is read on the other side of it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from mfm.compress.integer import (
     QConst,
     QGemm,
     QHead,
+    QHost,
     QInput,
     QLayerNorm,
     QMul,
@@ -36,6 +38,7 @@ from mfm.compress.integer import (
     QRope,
     check_widths,
 )
+from mfm.compress.legal import legal
 from mfm.compress.selection import selection
 from mfm.models.graph import (
     FUNCTIONS,
@@ -57,9 +60,11 @@ from mfm.models.graph import (
     Rope,
     evaluate,
     head_scores,
+    host_stages,
     operands,
     visible,
 )
+from mfm.models.host import Host
 
 Int = NDArray[np.int64]
 
@@ -73,6 +78,7 @@ LOWS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 WIDE_STEPS = 256
 ENOUGH = 1 << 16
 """Values looked at when a scale is chosen."""
+ROWS_TRIED = 32
 
 
 @dataclass
@@ -88,6 +94,10 @@ class _Calibrated:
         x = self.values[name] if columns is None else self.values[name][:, columns]
         top = float(np.abs(x).max()) or 1.0
         return min((top * clip / Q_MAX for clip in CLIPS), key=lambda s: _error(x, s))
+
+    def first(self, name: str) -> Float:
+        """The tensor's values for the first sample."""
+        return self.values[name][: len(self.values[name]) // self.samples]
 
     def some(self, name: str) -> Float:
         """At most ENOUGH of the tensor's values, evenly spaced."""
@@ -133,7 +143,7 @@ def needed_rows(graph: Graph) -> dict[str, int]:
                     need[part.name] = max(need.get(part.name, 0), count)
             continue
         for name in operands(op):
-            need[name] = max(need.get(name, 0), 1 << 30 if isinstance(op, Move) else rows)
+            need[name] = max(need.get(name, 0), 1 << 30 if isinstance(op, (Move, Host)) else rows)
     return {op.out: min(need.get(op.out, 0), _rows(op)) for op in graph.ops}
 
 
@@ -146,12 +156,17 @@ def _rows(op: Op) -> int:
 
 
 def quantize(
-    graph: Graph, samples: Sequence[Float], wide: bool = False, bits: Mapping[str, int] | None = None
+    graph: Graph,
+    samples: Sequence[Float],
+    wide: bool = False,
+    bits: Mapping[str, int] | None = None,
+    host: bool = False,
 ) -> IntegerGraph:
     """The integer graph of `graph`, calibrated on flat float `samples`.
 
     wide: sums that later sums read are int16. bits: 4 for linear layers (by the name of their result) whose weights
-    are to be int4; others are int8.
+    are to be int4; others are int8. host: what integer arithmetic cannot express is left to the host, as far as it
+    can be, besides the Host ops that the graph has.
     Raises InputError for what integer arithmetic here cannot express (an activation that does not follow a linear
     layer, attention whose queries are not a linear layer's output) and for `bits` of no linear layer.
     """
@@ -160,6 +175,8 @@ def quantize(
     for name, count in chosen.items():
         if name not in known or count not in (4, 8):
             raise InputError(f"{count}-bit weights of '{name}'", "bits", "give 4 or 8 for linear layers of the graph")
+    if host:
+        graph = legal(graph)
     made = _Quantizer(graph, _calibrate(graph, samples), wide, chosen).run()
     check_widths(made)
     return made
@@ -184,6 +201,7 @@ class _Quantizer:
             if isinstance(op, (Gemm, Rope)) and self._only_for_attention(op.out)
         }
         self.rows = needed_rows(self.graph)
+        self.stage = host_stages(self.graph)
         self.parts: dict[tuple[str, str, bytes], str] = {}
         self.rules: dict[type, Callable[[Any], None]] = {
             Input: self._input,
@@ -197,6 +215,7 @@ class _Quantizer:
             Rope: self._rotation,
             Move: self._selection,
             Attention: self._attention,
+            Host: self._host,
         }
 
     def _only_for_attention(self, name: str) -> bool:
@@ -222,6 +241,12 @@ class _Quantizer:
     def _constant(self, op: Constant) -> None:
         values = np.clip(np.rint(op.values / self._symmetric(op.out)), -Q_MAX, Q_MAX)
         self.ops.append(QConst(op.out, values.astype(np.int64)))
+
+    def _host(self, op: Host) -> None:
+        scales = tuple(self.scales[name] for name in op.reads)
+        zeros = tuple(self.zeros.get(name, 0) for name in op.reads)
+        rowwise = _is_rowwise(op, {name: self.data.first(name) for name in op.reads})
+        self.ops.append(QHost(op.out, op.reads, scales, zeros, self._symmetric(op.out), op, rowwise))
 
     def _symmetric(self, name: str) -> float:
         """Choose and record the tensor's scale, zero point 0."""
@@ -319,6 +344,8 @@ class _Quantizer:
         op = self.made[name]
         readers = [r for r in self.graph.ops if name in operands(r)]
         if not self.wide or not isinstance(op, Add) or name == self.graph.output:
+            return False
+        if any(self.stage[r.out] != self.stage[name] for r in readers):
             return False
         sums = [r for r in readers if isinstance(r, Add)]
         narrow = all(not isinstance(self.made[r.b if r.a == name else r.a], Add) for r in sums)
@@ -433,6 +460,21 @@ class _Quantizer:
                 return op.out
         self.ops.append(QConst(f"{name}.angles", angles))
         return f"{name}.angles"
+
+
+def _is_rowwise(op: Host, values: Mapping[str, Float]) -> bool:
+    """Whether rows of the result stay the same, bit for bit, with the other rows of its operands zero.
+
+    Tried on ROWS_TRIED rows, not proved.
+    """
+    if any(len(x) != op.rows for x in values.values()):
+        return False
+    whole = op.compute(values)
+    for row in range(0, op.rows, -(-op.rows // ROWS_TRIED)):
+        kept = (np.arange(op.rows) == row)[:, None]
+        if not np.array_equal(op.compute({name: x * kept for name, x in values.items()})[row], whole[row]):
+            return False
+    return True
 
 
 def _table(function: str, in_scale: float, in_zero: int, out_scale: float, out_zero: int) -> Int:

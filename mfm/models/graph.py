@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, expit
+
+from mfm.models.host import Host, Source, Step, alone, joined
 
 Float = NDArray[np.float64]
 
@@ -160,16 +162,22 @@ class Attention:
     causal: bool = False
 
 
-Op = Input | Constant | Gemm | LayerNorm | RmsNorm | Activation | Add | Mul | Move | Rope | Attention
+Op = Input | Constant | Gemm | LayerNorm | RmsNorm | Activation | Add | Mul | Move | Rope | Attention | Host
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Ops in order; `output` names the result."""
+    """Ops in order; `output` names the result; sources: where in the model a tensor's op comes from, if known."""
 
     name: str
     ops: tuple[Op, ...]
     output: str
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """What the host computes."""
+        return tuple(op for op in self.ops if isinstance(op, Host))
 
 
 def operands(op: Op) -> tuple[str, ...]:
@@ -180,6 +188,8 @@ def operands(op: Op) -> tuple[str, ...]:
         return tuple(dict.fromkeys(c.name for head in op.heads for c in (head.q, head.k, head.v)))
     if isinstance(op, Rope):
         return (op.a.name,)
+    if isinstance(op, Host):
+        return op.reads
     return () if isinstance(op, (Input, Constant)) else (op.a,)
 
 
@@ -189,6 +199,8 @@ def shape_of(op: Op, shapes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
         return int(op.gather.shape[0]), int(op.gather.shape[1])
     if isinstance(op, Constant):
         return int(op.values.shape[0]), int(op.values.shape[1])
+    if isinstance(op, Host):
+        return op.rows, op.cols
     if isinstance(op, Gemm):
         return op.rows, len(op.weight)
     if isinstance(op, Rope):
@@ -205,18 +217,61 @@ def pruned(graph: Graph) -> Graph:
         if op.out in wanted:
             kept.append(op)
             wanted.update(operands(op))
-    return Graph(graph.name, tuple(reversed(kept)), graph.output)
+    return replace(graph, ops=tuple(reversed(kept)))
+
+
+def on_host(op: Op, graph: Graph, shapes: Mapping[str, tuple[int, int]]) -> Host:
+    """`op` as a Host op."""
+    source = graph.sources.get(op.out, Source(type(op).__name__, "", op.out))
+    if isinstance(op, Move):
+        source = replace(source, operation=f"elements moved for {source.operation}")
+    step = Step(op.out, operands(op), lambda values: compute(op, values, np.zeros(1)), source)
+    return alone(op.out, operands(op), shape_of(op, shapes), step)
+
+
+def shapes_of(graph: Graph) -> dict[str, tuple[int, int]]:
+    """(rows, cols) of every tensor."""
+    shapes: dict[str, tuple[int, int]] = {}
+    for op in graph.ops:
+        shapes[op.out] = shape_of(op, shapes)
+    return shapes
+
+
+def hosts_merged(graph: Graph) -> Graph:
+    """`graph` with what a Host reads of other Hosts made in it, so that nothing is rounded between their steps.
+
+    What moves elements of a Host's result is made with it.
+    """
+    hosts, ops, shapes = dict[str, Host](), list[Op](), shapes_of(graph)
+    for op in graph.ops:
+        if isinstance(op, Move) and op.a in hosts:
+            op = on_host(op, graph, shapes)
+        if isinstance(op, Host):
+            op = hosts[op.out] = joined(op, hosts)
+        ops.append(op)
+    return pruned(replace(graph, ops=tuple(ops)))
+
+
+def host_stages(graph: Graph) -> dict[str, int]:
+    """For each tensor, after how many rounds of Hosts it can be made."""
+    stage: dict[str, int] = {}
+    for op in graph.ops:
+        stage[op.out] = max((stage[name] for name in operands(op)), default=0) + isinstance(op, Host)
+    return stage
 
 
 def evaluate(graph: Graph, sample: Float) -> dict[str, Float]:
     """Every tensor of `graph` for one flat `sample`, in float64."""
     values: dict[str, Float] = {}
     for op in graph.ops:
-        values[op.out] = _compute(op, values, np.append(sample.ravel(), 0.0))
+        values[op.out] = compute(op, values, np.append(sample.ravel(), 0.0))
     return values
 
 
-def _compute(op: Op, values: Mapping[str, Float], sample: Float) -> Float:
+def compute(op: Op, values: Mapping[str, Float], sample: Float) -> Float:
+    """The op's result, of the tensors it reads and the flat sample with a zero behind it."""
+    if isinstance(op, Host):
+        return op.compute(values)
     if isinstance(op, Input):
         return sample[op.gather] * op.factor
     if isinstance(op, Constant):

@@ -103,16 +103,19 @@ class Part:
     module: nn.Module
     example: Tensor
 
-    def graph(self) -> Graph:
-        """The float graph. Raises InputError naming the module and source line of what cannot be imported."""
-        return import_model(self.module, self.example, self.name)
+    def graph(self, host: bool = True) -> Graph:
+        """The float graph, what the stack cannot map left to the host.
+
+        Raises InputError naming the module and source line of what cannot be imported, on the host if `host`.
+        """
+        return import_model(self.module, self.example, self.name, host)
 
 
 VISION = {"vit", "siglip_vision_model", "clip_vision_model"}
 PROJECTED = {"llava", "paligemma"}
 SHUFFLED = {"idefics3", "smolvlm"}
 ENCODERS = {"bert"}
-DECODERS = {"llama", "qwen2", "gemma", "mistral"}
+DECODERS = {"llama", "qwen2", "gemma", "mistral", "cohere"}
 
 
 def parts(model: Any, tokens: int) -> tuple[Part, ...]:
@@ -225,6 +228,11 @@ def tiny_gemma() -> Any:
     return transformers.GemmaForCausalLM(transformers.GemmaConfig(**TEXT_SHAPE, head_dim=8))
 
 
+def tiny_cohere() -> Any:
+    """A Cohere decoder: attention and feed-forward side by side; its norms, which have no rule, run on the host."""
+    return transformers.CohereForCausalLM(transformers.CohereConfig(**TEXT_SHAPE, eos_token_id=1))
+
+
 def tiny_idefics3() -> Any:
     """Idefics3: SigLIP-like tower, pixel shuffle, linear projector, LLaMA."""
     text = transformers.LlamaConfig(**TEXT_SHAPE)
@@ -262,6 +270,7 @@ TINY: dict[str, Callable[[], Any]] = {
     "llama": tiny_llama,
     "qwen2": tiny_qwen2,
     "gemma": tiny_gemma,
+    "cohere": tiny_cohere,
     "idefics3": tiny_idefics3,
     "smolvlm": tiny_smolvlm,
     "llava": tiny_llava,

@@ -119,12 +119,12 @@ def quantized(
     made = {part.name.rsplit("-", 1)[1]: part for part in parts(model, capacity)}
     random = np.random.default_rng(0)
     images = list(pixels) or (noise(made["vision"]) if "vision" in made else [])
-    vision = quantize(made["vision"].graph(), images, wide) if "vision" in made else None
+    vision = quantize(made["vision"].graph(), images, wide, host=True) if "vision" in made else None
     embeddings = model.get_input_embeddings().weight.detach().double().numpy()
     texts = tokens or [random.integers(0, len(embeddings), capacity).tolist() for _ in range(SAMPLES)]
     rows = [_with_image(made.get("vision"), images, i, embeddings[list(text)]) for i, text in enumerate(texts)]
     graph = made["decoder"].graph()
-    decoder = quantize(graph, rows, wide, _bits(graph, bits))
+    decoder = quantize(graph, rows, wide, _bits(graph, bits), host=True)
     scale = decoder.inputs[0].scale
     table = np.clip(np.rint(embeddings / scale), -Q_MAX, Q_MAX).astype(np.int64)
     return Quantized(decoder, vision, table, sum(p.numel() for p in model.parameters()))

@@ -23,6 +23,7 @@ from mfm.run.rtl import RtlRunner
 from mfm.schedule.lower import Choices
 from mfm.schedule.panels import Memory
 from mfm.schedule.schedule import EFFORT, build, schedule
+from mfm.schedule.split import Split, split
 from verification.system.simulation import MemoryModel, open_simulation
 
 Int = NDArray[np.int64]
@@ -99,7 +100,7 @@ class IntegerRunner:
 class ModelImage:
     """The programs of one model in one memory: weights and caches once, scratch shared.
 
-    A decode step takes the choices of the first one, for which they were searched.
+    A decode step takes the choices of the first one with its output, for which they were searched.
     """
 
     def __init__(self, manifest: Manifest, latency: int = 20, effort: int = EFFORT) -> None:
@@ -107,7 +108,15 @@ class ModelImage:
         self.memory = Memory()
         self._programs: dict[int, Program] = {}
         self._kept: list[IntegerGraph] = []
-        self._choices: Choices | None = None
+        self._choices: dict[str, Choices] = {}
+        self._splits: dict[int, Split] = {}
+
+    def split(self, graph: IntegerGraph) -> Split:
+        """The parts of `graph`, the same ones each time."""
+        if id(graph) not in self._splits:
+            self._kept.append(graph)
+            self._splits[id(graph)] = split(graph)
+        return self._splits[id(graph)]
 
     def program(self, graph: IntegerGraph, step: bool) -> Program:
         """The program of `graph`, compiled on first use."""
@@ -117,10 +126,10 @@ class ModelImage:
         return self._programs[id(graph)]
 
     def _compile(self, graph: IntegerGraph, step: bool) -> Program:
-        if step and self._choices is not None:
+        if step and graph.output in self._choices:
             memory = self.memory.copy()
             try:
-                program = build(graph, self.manifest, self._choices, self.latency, memory)
+                program = build(graph, self.manifest, self._choices[graph.output], self.latency, memory)
             except InputError:
                 pass
             else:
@@ -128,7 +137,7 @@ class ModelImage:
                 return program
         found = schedule(graph, self.manifest, self.latency, self.effort, self.memory)
         if step:
-            self._choices = found.choices
+            self._choices[graph.output] = found.choices
         return found.program
 
 
@@ -142,6 +151,9 @@ class GoldenRunner:
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
+        return self.image.split(graph).run(inputs, self._run)
+
+    def _run(self, graph: IntegerGraph, inputs: Inputs) -> Inputs:
         program, machine = self.image.program(graph, _is_step(graph)), self.machine
         start = time.monotonic()
         machine.grow(program.memory_bytes)
@@ -153,8 +165,10 @@ class GoldenRunner:
             machine.write(part.addr, part.data)
         for item in program.chosen(inputs):
             machine.execute(item)
-        slot = program.outputs[0]
-        found = slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+        found = {
+            slot.name: slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+            for slot in program.outputs
+        }
         self.seconds += time.monotonic() - start
         return found
 
@@ -167,9 +181,13 @@ class DesignRunner:
         self.image, self.design, self.memory = image, design, memory
         self.simulation = stack.enter_context(open_simulation(design, memory))
         self.runner: RtlRunner | None = None
+        self.counters: list[dict[str, int]] = []
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
+        return self.image.split(graph).run(inputs, self._run)
+
+    def _run(self, graph: IntegerGraph, inputs: Inputs) -> Inputs:
         program = self.image.program(graph, _is_step(graph))
         if self.runner is None:
             self.runner = RtlRunner(self.simulation, self.design.manifest, program)
@@ -180,7 +198,8 @@ class DesignRunner:
         if done.status != "done":
             raise InputError(f"'{graph.name}' ended with {done.status}", str(self.design.folder), "verify the design")
         self.cycles.append(done.cycles)
-        return done.outputs[graph.output]
+        self.counters.append(done.counters)
+        return done.outputs
 
 
 def _is_step(graph: IntegerGraph) -> bool:

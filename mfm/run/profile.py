@@ -29,12 +29,16 @@ class LayerProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """A modelled run: cycles, share of them in which the array works, work by engine, layers."""
+    """A modelled run: cycles, share of them in which the array works, work by engine, layers.
+
+    host: what the host computes between programs, with modules and source lines; it takes none of the cycles.
+    """
 
     cycles: int
     utilisation: float
     busy_cycles: dict[str, int]
     layers: tuple[LayerProfile, ...]
+    host: tuple[str, ...] = ()
 
 
 def profile(program: Program, manifest: Manifest, latency: int = 20) -> Profile:

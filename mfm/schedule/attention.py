@@ -91,7 +91,8 @@ class Attention:
         for op in self.graph.ops:
             for name in operands(op):
                 self.reading[name].add(op.out)
-        self.reading[self.graph.output].add("")
+        for name in self.graph.outputs:
+            self.reading[name].add("")
         self.held: set[str] = set()
         self.made: dict[str, _Made] = {}
         self.kept: dict[str, _Kept] = {}
@@ -178,7 +179,7 @@ class Attention:
         """Padding between heads is skipped by zero weights, so only GEMMs may read the result where there is any."""
         dense = (np.diff(self.low.columns[op.out]) == 1).all()
         readers = [later for later in self.graph.ops if op.out in operands(later)]
-        if not dense and (op.out == self.graph.output or not all(isinstance(later, QGemm) for later in readers)):
+        if not dense and (op.out in self.graph.outputs or not all(isinstance(later, QGemm) for later in readers)):
             raise InputError(
                 f"heads of {self.low.shapes[op.heads[0].v][1]} columns need padding to {self.low.align}, which only a "
                 "linear layer can skip",

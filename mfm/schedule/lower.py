@@ -18,6 +18,7 @@ from mfm.compress.integer import (
     QCache,
     QConst,
     QGemm,
+    QHost,
     QInput,
     QLayerNorm,
     QMul,
@@ -31,11 +32,11 @@ from mfm.compress.integer import (
 from mfm.program.effects import Store, entries_per_word
 from mfm.program.program import CacheSlot, TensorSlot
 from mfm.schedule.attention import Attention
+from mfm.schedule.chains import Chain, Chains, RowOp
 from mfm.schedule.panels import Grid, Home, Memory, Panel, Ref, Step, gemm_operands, make_grid
 from mfm.schedule.weights import INT4, Constants, Weights
 
 Int = NDArray[np.int64]
-RowOp = QGemm | QLayerNorm | QRmsNorm | QAdd | QMul | QRope
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,6 @@ class Choices:
     sweep: int = 0
     interleave: int = 0
     words: int = 0
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """What passes through local storage row group by row group.
-
-    front: a GEMM, or two and their product, or one with the sum and the normalisation after it; second: the GEMM that
-    alone reads it; add: the sum that alone reads that.
-    """
-
-    front: tuple[RowOp, ...]
-    second: QGemm | None = None
-    add: QAdd | None = None
-
-    @property
-    def ops(self) -> tuple[RowOp, ...]:
-        return (*self.front, *(op for op in (self.second, self.add) if op is not None))
 
 
 @dataclass(frozen=True)
@@ -128,13 +112,14 @@ class Lowering:
         """The row of its tiles in which a decoded token's values are."""
         self.grids: dict[str, Grid] = {}
         self.readers = Counter(name for op in self.graph.ops for name in operands(op))
-        self.readers[self.graph.output] += 1
+        self.readers.update(self.graph.outputs)
         self.fused: set[str] = set()
         self.splitting: set[str] = set()
         self.inputs: list[TensorSlot] = []
         self.columns: dict[str, Int] = {}
         self.attention = Attention(self)
         self.held = self.attention.held
+        self.chains = Chains(self)
 
     def run(self) -> Lowered:
         """Lower every op. Raises InputError for what no schedule can fit."""
@@ -149,11 +134,14 @@ class Lowering:
                 self.attention.lower(op)
             elif isinstance(op, QCache):
                 raise InputError("a cache that attention does not read", op.out, "leave it out")
+            elif isinstance(op, QHost):
+                raise InputError("what the host computes is no part of a program", op.where, "split the graph there")
             elif isinstance(op, QGemm):
-                self._pass(self._chain(index, op))
+                self._pass(self.chains.find(index, op))
             else:
                 self.rowwise(op, range(self.groups(op.rows)))
-        return Lowered(self.steps, self.memory, tuple(self.inputs), (self._output(),), tuple(self.attention.caches))
+        outputs = tuple(self._output(name) for name in self.graph.outputs)
+        return Lowered(self.steps, self.memory, tuple(self.inputs), outputs, tuple(self.attention.caches))
 
     # Shapes
 
@@ -226,14 +214,14 @@ class Lowering:
         assert home is not None
         return TensorSlot(name, home.addr, rows, cols, grid.words, scale, 0, gather, self.row)
 
-    def _output(self) -> TensorSlot:
-        if self.graph.is_wide(self.graph.output):
-            raise InputError("a 16-bit output", self.graph.output, "end with a normalisation or an int8 sum")
-        grid = self.grids[self.graph.output]
+    def _output(self, name: str) -> TensorSlot:
+        if self.graph.is_wide(name):
+            raise InputError("a 16-bit output", name, "end with a normalisation or an int8 sum")
+        grid = self.grids[name]
         for row in grid.panels:
             for panel in row:
                 panel.through = True
-        return self._slot(grid, self.graph.output, self.graph.output_scale)
+        return self._slot(grid, name, self.graph.output_scale if name == self.graph.output else 1.0)
 
     # Row-wise ops
 
@@ -312,55 +300,7 @@ class Lowering:
 
     # GEMM
 
-    def _reader(self, name: str, after: int) -> RowOp | None:
-        """The row-wise op that alone reads tensor `name`, once, if it may follow at once."""
-        if self.readers[name] != 1:
-            return None
-        found = [op for op in self.graph.ops[after:] if name in operands(op)]
-        if not found or found[0].out in self.held or isinstance(found[0], (QAttention, QCache, QInput, QConst)):
-            return None
-        return found[0]
-
-    def _chain(self, index: int, op: QGemm) -> _Chain:
-        """A GEMM, and with it the product, the GEMM and the sum that alone read it."""
-        front: tuple[RowOp, ...] = (op,)
-        reader = self._reader(op.out, index)
-        if isinstance(reader, QMul):
-            partner = self.graph.op(reader.b if reader.a == op.out else reader.a)
-            if not self._joins(partner, op) or reader.rows != op.rows:
-                return _Chain(front)
-            front = (op, partner, reader)  # type: ignore[assignment]
-            reader = self._reader(reader.out, index)
-        if isinstance(reader, QAdd) and len(front) == 1:
-            return _Chain(self._summed(op, reader))
-        if not isinstance(reader, QGemm) or reader.rows != op.rows:
-            return _Chain(front)
-        second, reader = reader, self._reader(reader.out, index)
-        if not isinstance(reader, QAdd) or reader.rows != op.rows:
-            return _Chain(front, second)
-        known = all(name in self.grids or name == second.out for name in (reader.a, reader.b))
-        return _Chain(front, second, reader if known else None)
-
-    def _summed(self, op: QGemm, add: QAdd) -> tuple[RowOp, ...]:
-        """The GEMM, the sum and a normalisation of it, as far as they may be made together."""
-        known = all(name in self.grids or name == op.out for name in (add.a, add.b))
-        if add.rows != op.rows or not known:
-            return (op,)
-        norms = (o for o in self.graph.ops if isinstance(o, (QLayerNorm, QRmsNorm)) and o.a == add.out)
-        norm = next((o for o in norms if o.rows == op.rows and o.out not in self.held), None)
-        return (op, add) if norm is None else (op, add, norm)
-
-    def _joins(self, partner: object, op: QGemm) -> bool:
-        """Whether `partner` is another GEMM of the same rows that can be made with `op`."""
-        return (
-            isinstance(partner, QGemm)
-            and (partner.a, partner.rows) == (op.a, op.rows)
-            and partner.out != op.out
-            and self.readers[partner.out] == 1
-            and not {partner.out} & (self.held | self.fused | set(self.grids))
-        )
-
-    def _pass(self, chain: _Chain) -> None:
+    def _pass(self, chain: Chain) -> None:
         """Row groups through a chain."""
         groups = self.groups(chain.front[0].rows)
         if chain.second is not None:

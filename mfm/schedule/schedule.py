@@ -165,16 +165,16 @@ class _Search:
 
     def _width(self) -> int:
         """Words of a row of the narrowest tensor that enters a linear layer of more than a tile of columns."""
-        columns = [op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)]
+        columns = [op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)] or [1]
         return -(-max(1, int(np.median(columns))) // self.manifest.dot)
 
     def _row_blocks(self) -> int:
-        rows = max(op.rows for op in self.graph.ops if isinstance(op, QGemm))
+        rows = max((op.rows for op in self.graph.ops if isinstance(op, QGemm)), default=1)
         return -(-rows // self.manifest.tile)
 
     def _chunks(self, words: int, groups: int) -> list[int]:
         """Row groups that may pass together: those whose widest rows fit beside the weights for them."""
-        widest = max(op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm))
+        widest = max((op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)), default=1)
         panel = -(-widest // self.manifest.dot) * self._step
         beside = 1 if self.manifest.dot <= self.manifest.tile else 2
         fit = [count for count in (1, 2, 3, 4) if count < groups and (count + beside) * panel <= words]

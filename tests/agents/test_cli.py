@@ -255,6 +255,20 @@ def test_program_compiled_written_and_run(tmp_path: Path, capsys: pytest.Capture
     assert "compiled for T" in refused(capsys, "mfm", "run", "p.bin", "--on", "cycles", "--set", "T=8")
 
 
+def test_what_runs_on_the_host_is_listed_run_and_profiled(capsys: pytest.CaptureFixture[str]) -> None:
+    model = "tiny-cohere:decoder:4"
+    assert cli.run(["mfm", "import", model, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    norms = {source["module"] for sources in listed["host"].values() for source in sources}
+    assert norms == {"model.layers.0.input_layernorm", "model.layers.1.input_layernorm", "model.norm"}
+    assert {row["kind"] for row in listed["operations"] if row["out"] in listed["host"]} == {"host"}
+    assert cli.run(["mfm", "run", model, "--on", "golden", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["outputs"]) == 1
+    assert cli.run(["mfm", "profile", model]) == 0
+    assert "On the host, not counted: aten." in capsys.readouterr().out
+    assert "model.layers.0.input_layernorm" in refused(capsys, "mfm", "compile", model)
+
+
 def test_profile_says_where_the_cycles_go(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["mfm", "profile", "encoder-block-8-16-2-32", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
