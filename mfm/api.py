@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
-from mfm import generation
 from mfm.compress.integer import IntegerGraph, QInput, execute
 from mfm.compress.quantize import quantize
 from mfm.models.importer import import_model
@@ -31,6 +30,7 @@ from mfm.run.hosted import HostedModel
 from mfm.run.rtl import RtlRun, open_runner, run_rtl
 from mfm.run.store import model_path, trained_digits
 from mfm.schedule.schedule import schedule
+from mfm.serve import generation
 from mfm.tasks import digits
 from mfm.workloads import DECODERS, BlockShape, decoder_workload, encoder_block, random_caches
 from verification.system.simulation import MemoryModel
@@ -137,7 +137,7 @@ def load_graph(model: str) -> IntegerGraph:
     """The integer graph of a workload's name or of a trained digits model's file.
 
     ``encoder-block`` may carry its shape: ``encoder-block-SEQ-WIDTH-HEADS-FF``; decoders always do, as in
-    `mfm.workloads.decoder_workload`; a Hugging Face checkpoint folder as in `mfm.generation.part_graph`.
+    `mfm.workloads.decoder_workload`; a Hugging Face checkpoint folder as in `mfm.serve.generation.part_graph`.
     Raises InputError for any other word.
     """
     if model == DIGITS:

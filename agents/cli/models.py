@@ -222,7 +222,7 @@ def generate(
     """Generate text greedily, token by token; on golden or rtl every logit is compared with the integer graph's."""
     from agents.cli.output import console
     from hwlib.errors import InputError
-    from mfm import generation
+    from mfm.serve import generation
 
     if bits not in (4, 8):
         raise InputError(f"{bits} bits", "--bits", "give 8 or 4")

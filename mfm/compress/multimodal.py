@@ -13,7 +13,7 @@ import numpy as np
 
 from hwlib.errors import InputError
 from hwlib.numerics import RequantParams, quantize_multiplier
-from mfm.compress.integer import IntegerGraph, QAdd, QAttention, QConst, QHead, QInput, QMul, QOp, shape_of
+from mfm.compress.integer import IntegerGraph, QAdd, QAttention, QConst, QHead, QHost, QInput, QMul, QOp, shape_of
 from mfm.compress.selection import selection
 
 VISION = "vision."
@@ -61,6 +61,8 @@ def _renamed(op: QOp, name: Callable[[str], str]) -> QOp:
     if isinstance(op, QAttention):
         heads = tuple(QHead(name(head.q), name(head.k), name(head.v)) for head in op.heads)
         return replace(op, out=name(op.out), heads=heads)
+    if isinstance(op, QHost):
+        return replace(op, out=name(op.out), reads=tuple(name(read) for read in op.reads))
     named: dict[str, Any] = {field: name(getattr(op, field)) for field in ("out", "a", "b", "angles", "new")
                              if hasattr(op, field)}  # fmt: skip
     return replace(op, **named)

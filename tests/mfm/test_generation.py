@@ -10,9 +10,9 @@ from PIL import Image
 
 from hwlib.design import EXPERT, read_design
 from hwlib.errors import InputError
-from mfm import generation
 from mfm.compress.multimodal import VISION
 from mfm.models import huggingface, preprocess
+from mfm.serve import generation
 
 DESIGN = read_design(EXPERT)
 IMAGE_PROMPT = "1 2 <image> 5 6"
