@@ -19,7 +19,7 @@ ENGINES = tuple(isa.Engine)
 HALF = 1 << (isa.WAIT_BITS - 1)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Interval:
     """When instruction `index` was issued, worked and retired (cycles); held_by: the engine it waited for, or ''."""
 

@@ -71,6 +71,9 @@ class Timing:
 
 
 NAMES = tuple(f.name for f in fields(Timing))
+_BY_ENGINE = {isa.Engine.MATRIX: ("m_tiles", "n_tiles", "k_words"), isa.Engine.VECTOR: ("row_blocks", "cols")}
+SIZES = {op.name: _BY_ENGINE.get(op.engine, ("rows", "row_words")) for op in isa.OPCODES if op.engine is not None}
+"""The operands an instruction's cost depends on, with its flags."""
 
 
 def timing_of(manifest: Manifest) -> Timing:
@@ -104,9 +107,16 @@ class CostModel:
 
     def __init__(self, manifest: Manifest, latency: int = 20) -> None:
         self.manifest, self.timing, self.latency = manifest, timing_of(manifest), latency
+        self._known: dict[tuple[object, ...], Cost] = {}
 
     def cost(self, op: str, operands: Mapping[str, int], flags: frozenset[str]) -> Cost:
         """The cost of one engine instruction."""
+        key = (op, flags, *[operands[name] for name in SIZES[op]])
+        if key not in self._known:
+            self._known[key] = self._cost(op, operands, flags)
+        return self._known[key]
+
+    def _cost(self, op: str, operands: Mapping[str, int], flags: frozenset[str]) -> Cost:
         engine = isa.BY_NAME[op].engine
         if engine is isa.Engine.MATRIX:
             return self._matrix(operands, flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from mfm.run.cycles import run_cycles
 from mfm.schedule.lower import Choices, Lowering
 from mfm.schedule.order import program_order
 from mfm.schedule.panels import Memory
-from mfm.schedule.residency import residency
+from mfm.schedule.residency import Hopeless, residency
 
 EFFORT = 30_000
 """Instructions the search may emit over the schedules it tries at a level: bounds its time on every machine alike."""
@@ -37,18 +38,24 @@ class Scheduled:
 
 
 def build(
-    graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: int = 20, memory: Memory | None = None
+    graph: IntegerGraph,
+    manifest: Manifest,
+    choices: Choices,
+    latency: int = 20,
+    memory: Memory | None = None,
+    most: float = float("inf"),
 ) -> Program:
     """The program of one set of choices, in `memory` (a fresh one) with what is there already.
 
-    Raises InputError if it does not fit the machine; `memory` is then of no further use.
+    Raises InputError if it does not fit the machine, and Hopeless if it is found on the way that it must take more
+    than `most` cycles; `memory` is then of no further use.
     """
     used = manifest
     if choices.words:
         limited = manifest.parameters | {"WORDS": min(choices.words, manifest.parameters["WORDS"])}
         used = manifest.model_copy(update={"parameters": limited})
     lowered = Lowering(graph, used, choices, Memory() if memory is None else memory).run()
-    events = program_order(residency(lowered.steps, used), used, latency)
+    events = program_order(residency(lowered.steps, used, latency, most), used, latency)
     builder = ProgramBuilder(manifest)
     for event, need in events:
         builder.emit(event.op, event.operands, event.flags, event.layer, need)
@@ -81,7 +88,11 @@ def schedule(
     parameter that is too small if nothing fits.
     """
     search = _Search(graph, manifest, latency, effort, Memory() if memory is None else memory)
-    return search.run()
+    gc.freeze()
+    try:
+        return search.run()
+    finally:
+        gc.unfreeze()
 
 
 class _Search:
@@ -128,11 +139,15 @@ class _Search:
     def _try(self, choices: Choices) -> None:
         if choices in self.seen:
             return
-        memory = self.memory.copy()
+        memory, most = self.memory.copy(), float("inf") if self.best is None else self.best[0]
         try:
-            program = build(self.graph, self.manifest, choices, self.latency, memory)
+            program = build(self.graph, self.manifest, choices, self.latency, memory, most)
         except InputError as error:
             self.seen[choices], self.error = None, error
+            return
+        except Hopeless as error:
+            self.seen[choices] = None
+            self.effort += error.events
             return
         self.effort += len(program.instructions)
         cycles = run_cycles(program, self.manifest, self.latency).cycles
