@@ -141,7 +141,7 @@ class _Search:
             for name, values in self._axes(words):
                 for value in values:
                     if self.effort < self.limit:
-                        self._try(replace(self.best[1], **{name: value}))
+                        self._try(replace(self.best[1], **{name: value}))  # type: ignore[arg-type]
             gained = self.best[0] < before
 
     def _try(self, choices: Choices) -> None:
