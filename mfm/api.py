@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
+from mfm import generation
 from mfm.compress.integer import IntegerGraph, QInput, execute
 from mfm.compress.quantize import quantize
 from mfm.models.importer import import_model
@@ -133,7 +134,8 @@ def load_graph(model: str) -> IntegerGraph:
     """The integer graph of a workload's name or of a trained digits model's file.
 
     ``encoder-block`` may carry its shape: ``encoder-block-SEQ-WIDTH-HEADS-FF``; decoders always do, as in
-    `mfm.workloads.decoder_workload`. Raises InputError for any other word.
+    `mfm.workloads.decoder_workload`; a Hugging Face checkpoint folder as in `mfm.generation.part_graph`.
+    Raises InputError for any other word.
     """
     if model == DIGITS:
         return _digits_graph(None)
@@ -143,10 +145,12 @@ def load_graph(model: str) -> IntegerGraph:
         return decoder_workload(model)
     if model.endswith(".pt"):
         return _digits_graph(Path(model))
+    if generation.is_checkpoint(model):
+        return generation.part_graph(model)
     raise InputError(
         f"no workload '{model}'",
         "model",
-        f"use {DIGITS}, {BLOCK}[-SEQ-WIDTH-HEADS-FF], {DECODERS[1]}-... or a .pt file",
+        f"use {DIGITS}, {BLOCK}[-SEQ-WIDTH-HEADS-FF], {DECODERS[1]}-..., a .pt file or a checkpoint folder",
     )
 
 
@@ -198,10 +202,13 @@ def inputs_for(program: Program, index: int = 0) -> dict[str, Int]:
     if not 0 <= index < len(images):
         raise InputError(f"no test image {index}", "image", f"there are {len(images)}")
     random = np.random.default_rng(index)
-    return {
-        slot.name: slot.quantize(images[index]) if slot.gather else random.integers(-128, 128, (slot.rows, slot.cols))
-        for slot in program.inputs
-    }
+
+    def given(slot: TensorSlot) -> Int:
+        if slot.choices:
+            return random.integers(0, slot.choices, 1)
+        return slot.quantize(images[index]) if slot.gather else random.integers(-128, 128, (slot.rows, slot.cols))
+
+    return {slot.name: given(slot) for slot in program.inputs}
 
 
 def run(

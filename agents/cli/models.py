@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train, import, compile, run, profile and evaluate models.", no_args_is_help=True)
 
-MODEL_HELP = "digits-vit, a trained model's .pt file, or encoder-block[-SEQ-WIDTH-HEADS-FF]."
+MODEL_HELP = (
+    "digits-vit, a trained model's .pt file, encoder-block[-SEQ-WIDTH-HEADS-FF], decode-step-..., or a Hugging Face "
+    "checkpoint folder (or tiny-FAMILY), with :PART:ROWS (vision, encoder, decoder, step) after it."
+)
 PROGRAM_HELP = MODEL_HELP + " Or a program that `compile --out` wrote."
 Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
 ModelOrProgram = Annotated[str, typer.Argument(help=PROGRAM_HELP)]
@@ -186,6 +189,53 @@ def _shown_outputs(outputs: dict[str, list[list[int]]]) -> list[str]:
 
 def _shown_counters(counters: dict[str, int]) -> list[str]:
     return ["Counters: " + ", ".join(f"{name} {value:,}" for name, value in counters.items())] if counters else []
+
+
+class Where(StrEnum):
+    """What makes the logits of a generated text."""
+
+    INTEGER = "integer"
+    GOLDEN = "golden"
+    RTL = "rtl"
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(help="A Hugging Face checkpoint folder, or tiny-FAMILY (random weights).")],
+    prompt: Annotated[str, typer.Option(help="Text, or token numbers; <image> marks the place of the image.")],
+    image: Annotated[Path | None, typer.Option(help="A PNG or JPEG file.")] = None,
+    tokens: Annotated[int, typer.Option(min=1, max=4096, help="How many to generate.")] = 16,
+    on: Annotated[Where, typer.Option(help="The integer graph alone, or beside it the golden machine or the RTL.")]
+    = Where.RTL,
+    design: OnDesign = "expert",
+    changes: Set = None,
+    bits: Annotated[int, typer.Option(help="Of the decoder's weights: 8, or 4.")] = 8,
+    latency: Latency = 20,
+    stall: Annotated[float, typer.Option(help="Chance, each cycle, that the memory stalls (RTL only).")] = 0.0,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Generate text greedily, token by token; on golden or rtl every logit is compared with the integer graph's."""
+    from agents.cli.output import console
+    from hwlib.errors import InputError
+    from mfm import generation
+
+    if bits not in (4, 8):
+        raise InputError(f"{bits} bits", "--bits", "give 8 or 4")
+    machine, memory = design_at(design, changes), _memory(latency, stall)
+    with console(stderr=True).status("quantizing and compiling") as status:
+        found = generation.run(
+            model, prompt, image, tokens, on.value, machine, memory, bits,
+            lambda count, token: status.update(f"token {count} of {tokens}: {token}"),
+        )  # fmt: skip
+    if as_json:
+        print_json("mfm generate", {"design": design} | found.to_json())
+        return
+    show(found.text, f"{len(found.tokens)} tokens of a model of {found.parameters:,} parameters, by {found.on[-1]}"
+         + (", every logit equal to the integer graph's" if len(found.on) > 1 else ""))  # fmt: skip
+    if found.cycles:
+        prompt_cycles, steps = (found.cycles[:-tokens], found.cycles[-tokens:])
+        show(f"Cycles: prompt {sum(prompt_cycles):,}, a token {round(sum(steps) / tokens):,}; simulated at "
+             f"{sum(found.cycles) / found.seconds:,.0f} cycles/s")  # fmt: skip
 
 
 @app.command()

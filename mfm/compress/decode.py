@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwlib.errors import InputError
 from mfm.compress.integer import (
     IntegerGraph,
@@ -15,13 +18,17 @@ from mfm.compress.integer import (
     QAttention,
     QCache,
     QConst,
+    QGemm,
     QHead,
     QInput,
     QMul,
     QOp,
     QRope,
+    operands,
     shape_of,
 )
+
+Int = NDArray[np.int64]
 
 
 def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
@@ -45,6 +52,28 @@ def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
         else:
             ops.append(replace(op, rows=rows))  # type: ignore[arg-type,call-arg,unused-ignore]
     return IntegerGraph(f"{graph.name}-{past}+{rows}", tuple(ops), graph.output, graph.output_scale)
+
+
+def prefill(graph: IntegerGraph, rows: int) -> IntegerGraph:
+    """The first `rows` rows of a causal `graph`, no further than its caches need; its output is of no use."""
+    whole = window(graph, 0, rows)
+    last = next((op for op in reversed(whole.ops) if isinstance(op, QAttention)), None)
+    reader = next((op for op in whole.ops if isinstance(op, QGemm) and last is not None and op.a == last.out), None)
+    if reader is None:
+        raise InputError("no attention before a linear layer", graph.name, "use the whole graph")
+    wanted, kept = {reader.out}, list[QOp]()
+    for op in reversed(whole.ops):
+        if op.out in wanted:
+            kept.append(op)
+            wanted.update(operands(op))
+    return IntegerGraph(whole.name, tuple(reversed(kept)), reader.out, 1.0)
+
+
+def step(graph: IntegerGraph, past: int, table: Int) -> IntegerGraph:
+    """Row `past` of a causal `graph` whose input is a row of `table` [any, cols] (int8): a token's embedding."""
+    made = window(graph, past, 1)
+    ops = tuple(replace(op, table=table, gather=()) if isinstance(op, QInput) else op for op in made.ops)
+    return IntegerGraph(made.name, ops, made.output, made.output_scale)
 
 
 def _beside(op: QOp) -> tuple[str, ...]:

@@ -36,13 +36,17 @@ Caches = MutableMapping[str, Int]
 
 @dataclass(frozen=True)
 class QInput:
-    """An input [rows, cols] from a sample: value = (q - zero) * scale; gather as in TensorSlot."""
+    """An input [rows, cols] from a sample: value = (q - zero) * scale; gather as in TensorSlot.
+
+    table [any, cols], where given: the input is a row of it (an embedding), and what is given are row numbers [rows].
+    """
 
     out: str
     rows: int
     cols: int
     scale: float
     gather: tuple[int, ...] = ()
+    table: Int | None = None
 
 
 @dataclass(frozen=True)
@@ -281,8 +285,17 @@ def execute_all(graph: IntegerGraph, inputs: Mapping[str, Int], caches: Caches |
     """Every tensor of `graph` on int8 `inputs`, wide ones as int16 values; `caches` as in :func:`execute`."""
     run = _Execution(graph, caches if caches is not None else {})
     for op in graph.ops:
-        run.values[op.out] = inputs[op.out] if isinstance(op, QInput) else run.compute(op)
+        run.values[op.out] = _given(op, inputs[op.out]) if isinstance(op, QInput) else run.compute(op)
     return run.values
+
+
+def _given(op: QInput, values: Int) -> Int:
+    """The rows of an input. Raises InputError for a row number beyond its table."""
+    if op.table is None:
+        return values
+    if not ((values >= 0) & (values < len(op.table))).all():
+        raise InputError(f"row {values} of a table of {len(op.table)}", op.out, "give the numbers of rows it has")
+    return op.table[values]
 
 
 @dataclass

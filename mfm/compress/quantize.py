@@ -36,6 +36,7 @@ from mfm.compress.integer import (
     QRope,
     check_widths,
 )
+from mfm.compress.selection import selection
 from mfm.models.graph import (
     FUNCTIONS,
     Activation,
@@ -348,26 +349,14 @@ class _Quantizer:
             raise InputError("a rotation is read by something other than attention", op.out, "rotate queries and keys")
 
     def _selection(self, op: Move) -> None:
-        """Whole rows put side by side (dropped tokens, pixel shuffle): attention whose scores pick one row, exactly.
-
-        Rows are told apart by the signs of their number's binary digits: where those of query and key agree the score
-        is 127, elsewhere at most 63, which is 16 octaves below.
-        """
+        """Whole rows put side by side: dropped tokens, pixel shuffle."""
         tokens, width = self.data.values[op.a].shape[0] // self.data.samples, len(self.scales[op.a])
         pieces = op.gather.reshape(len(op.gather), -1, width) if op.gather.shape[1] % width == 0 else op.gather[None]
         chosen = pieces[:, :, 0] // width
         if not np.array_equal(pieces, chosen[:, :, None] * width + np.arange(width)):
             raise InputError("elements move within rows", op.out, "run it on the host")
-        digits = max(1, (tokens - 1).bit_length())
-        code = np.where(np.arange(tokens)[:, None] >> np.arange(digits) & 1, Q_MAX, -Q_MAX).astype(np.int64)
-        self.ops.append(QConst(f"{op.out}.keys", code))
-        heads = []
-        for piece in range(chosen.shape[1]):
-            self.ops.append(QConst(f"{op.out}.queries{piece}", code[chosen[:, piece]]))
-            heads.append(QHead(f"{op.out}.queries{piece}", f"{op.out}.keys", op.a))
-        score = _channel(32 / Q_MAX**2, Q_MAX - 32.0 * digits)
-        self.scales[op.out] = np.tile(self.scales[op.a], len(heads))
-        self.ops.append(QAttention(op.out, tuple(heads), len(chosen), score, FRACS[-1], 0))
+        self.scales[op.out] = np.tile(self.scales[op.a], chosen.shape[1])
+        self.ops += selection(op.out, op.a, chosen, tokens)
 
     def _attention(self, op: Attention) -> None:
         rows = self.rows[op.out]

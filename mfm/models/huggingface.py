@@ -137,6 +137,13 @@ def parts(model: Any, tokens: int) -> tuple[Part, ...]:
     raise InputError(f"models of type '{kind}' are not known", "config.json", f"use one of {', '.join(known)}")
 
 
+def image_rows(model: Any) -> int:
+    """Rows of embeddings that an image becomes in the text of a vision-language `model`."""
+    tower = parts(model, 1)[0]
+    with torch.no_grad():
+        return int(tower.module(tower.example).shape[-2])
+
+
 def _pixels(config: Any) -> Tensor:
     return torch.zeros(1, config.num_channels, config.image_size, config.image_size)
 

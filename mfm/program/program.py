@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class TensorSlot:
     addr: byte address; rows, cols: valid elements; words: local words in a row-block;
     value = (q - zero) * scale. gather (inputs only): for each element of [rows, cols] the flat index into
     the sample that goes there, or -1 for zero. row: where in the first row-block row 0 lies.
+    choices (inputs only): the slot is the first of so many of its size, and a run takes that of the number it is given.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TensorSlot:
     zero: int = 0
     gather: tuple[int, ...] = ()
     row: int = 0
+    choices: int = 0
 
     def nbytes(self, target: Mapping[str, int]) -> int:
         """Bytes the slot takes in memory, padding included."""
@@ -157,6 +159,33 @@ class Program:
     def image(self) -> tuple[Segment, ...]:
         """All that must be in memory before the run, inputs apart."""
         return (*self.segments, Segment(self.program_addr, self.code))
+
+    def feed(self, inputs: Mapping[str, Int]) -> tuple[Segment, ...]:
+        """What is to be in memory for a run on int8 `inputs`: the inputs, and the loads of what is chosen by number."""
+        given = [slot for slot in self.inputs if not slot.choices]
+        written = [Segment(slot.addr, slot.pack(inputs[slot.name], self.target)) for slot in given]
+        for index, item in self._choosing(inputs).items():
+            at = self.program_addr + index * isa.INSTRUCTION_BYTES
+            written.append(Segment(at, isa.encode(item).to_bytes(isa.INSTRUCTION_BYTES, "little")))
+        return tuple(written)
+
+    def chosen(self, inputs: Mapping[str, Int]) -> Sequence[isa.Instruction]:
+        """The instructions of a run on `inputs`."""
+        changed = self._choosing(inputs)
+        return [changed.get(i, item) for i, item in enumerate(self.instructions)] if changed else self.instructions
+
+    def _choosing(self, inputs: Mapping[str, Int]) -> dict[int, isa.Instruction]:
+        """The loads of rows chosen by number, where they are in the program."""
+        found = {}
+        for slot in (slot for slot in self.inputs if slot.choices):
+            number, size = int(np.asarray(inputs[slot.name]).ravel()[0]), slot.nbytes(self.target)
+            if not 0 <= number < slot.choices:
+                raise InputError(f"row {number} of a table of {slot.choices}", slot.name, "give one of its rows")
+            for index, item in enumerate(self.instructions):
+                if item.op == "LOAD" and slot.addr <= item.operands["dram_addr"] < slot.addr + size:
+                    address = item.operands["dram_addr"] + number * size
+                    found[index] = replace(item, operands={**item.operands, "dram_addr": address})
+        return found
 
     def check(self, manifest: Manifest) -> None:
         """Raise InputError unless the program runs on `manifest`."""

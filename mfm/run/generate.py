@@ -5,6 +5,7 @@ The same on the golden integer executor, the golden machine and a design's RTL, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -34,12 +35,24 @@ class TextModel:
     """A causal model as graphs.
 
     prefill: the graph of the first `rows` tokens, whose output nobody reads; step: that of one token after `past`
-    others, its output the logits [1, vocabulary]; embed: their inputs for tokens. Both use the same cache slots.
+    others, its output the logits [1, vocabulary]. Both use the same cache slots. embed: the inputs of a prefill for
+    tokens; choose: those of a step for one.
     """
 
     prefill: Callable[[int], IntegerGraph]
     step: Callable[[int], IntegerGraph]
     embed: Callable[[Sequence[int]], Inputs]
+    choose: Callable[[int], Inputs]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is known before the first step: the graph and inputs of `rows` rows (None: no rows), then token `last`."""
+
+    graph: IntegerGraph | None
+    inputs: Inputs
+    rows: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -52,10 +65,14 @@ class Generation:
 
 
 class Runner(Protocol):
-    """Runs the graphs of a model one after the other, caches kept in between. name: where; cycles: of each run."""
+    """Runs the graphs of a model one after the other, caches kept in between.
+
+    name: where; cycles: of each run, where it has any; seconds: spent running, compilation apart.
+    """
 
     name: str
     cycles: list[int]
+    seconds: float
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
@@ -69,10 +86,14 @@ class IntegerRunner:
     name: str = "integer"
     caches: dict[str, Int] = field(default_factory=dict)
     cycles: list[int] = field(default_factory=list)
+    seconds: float = 0.0
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
-        return execute(graph, inputs, self.caches)
+        start = time.monotonic()
+        found = execute(graph, inputs, self.caches)
+        self.seconds += time.monotonic() - start
+        return found
 
 
 class ModelImage:
@@ -115,31 +136,35 @@ class GoldenRunner:
     """The golden machine, its local storages full of noise at first if `noise` is given."""
 
     def __init__(self, image: ModelImage, noise: np.random.Generator | None = None) -> None:
-        self.name, self.cycles, self.image = "golden", list[int](), image
+        self.name, self.cycles, self.seconds, self.image = "golden", list[int](), 0.0, image
         self.machine = GoldenMachine(image.manifest, 0, noise)
         self._loaded: set[int] = set()
 
     def run(self, graph: IntegerGraph, inputs: Inputs) -> Int:
         """The graph's output."""
         program, machine = self.image.program(graph, _is_step(graph)), self.machine
+        start = time.monotonic()
         machine.grow(program.memory_bytes)
         for segment in program.image:
             if segment.addr not in self._loaded:
                 machine.write(segment.addr, segment.data)
                 self._loaded.add(segment.addr)
-        for slot in program.inputs:
-            machine.write(slot.addr, slot.pack(inputs[slot.name], program.target))
-        for item in program.instructions:
+        for part in program.feed(inputs):
+            machine.write(part.addr, part.data)
+        for item in program.chosen(inputs):
             machine.execute(item)
         slot = program.outputs[0]
-        return slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+        found = slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)
+        self.seconds += time.monotonic() - start
+        return found
 
 
 class DesignRunner:
     """A design's RTL. Raises InputError where a run does not end well."""
 
     def __init__(self, image: ModelImage, stack: ExitStack, design: Design, memory: MemoryModel) -> None:
-        self.name, self.cycles, self.image, self.design, self.memory = "rtl", list[int](), image, design, memory
+        self.name, self.cycles, self.seconds = "rtl", list[int](), 0.0
+        self.image, self.design, self.memory = image, design, memory
         self.simulation = stack.enter_context(open_simulation(design, memory))
         self.runner: RtlRunner | None = None
 
@@ -149,7 +174,9 @@ class DesignRunner:
         if self.runner is None:
             self.runner = RtlRunner(self.simulation, self.design.manifest, program)
         self.runner.switch(program)
+        start = time.monotonic()
         done = self.runner.run(inputs)
+        self.seconds += time.monotonic() - start
         if done.status != "done":
             raise InputError(f"'{graph.name}' ended with {done.status}", str(self.design.folder), "verify the design")
         self.cycles.append(done.cycles)
@@ -185,19 +212,23 @@ def open_runners(
         yield made
 
 
-def generate(model: TextModel, prompt: Inputs, last: int, count: int, runners: Sequence[Runner]) -> Generation:
-    """`count` tokens after a prompt: the inputs of its first tokens (no rows: none), then token `last`.
+def _silent(count: int, token: int) -> None:
+    """Nobody listens."""
 
-    Every runner makes every logit. Raises InputError where a runner's logits differ from the first one's.
+
+def generate(
+    model: TextModel, prompt: Prompt, count: int, runners: Sequence[Runner], say: Callable[[int, int], None] = _silent
+) -> Generation:
+    """`count` tokens after a prompt. Every runner makes every logit; `say` hears (how many, which) of each token.
+
+    Raises InputError where a runner's logits differ from the first one's.
     """
-    past = len(next(iter(prompt.values()))) if prompt else 0
-    if past:
-        graph = model.prefill(past)
+    if prompt.graph is not None:
         for runner in runners:
-            runner.run(graph, prompt)
-    tokens, logits = [last], []
-    for position in range(past, past + count):
-        graph, inputs = model.step(position), model.embed(tokens[-1:])
+            runner.run(prompt.graph, prompt.inputs)
+    tokens, logits = [prompt.last], []
+    for position in range(prompt.rows, prompt.rows + count):
+        graph, inputs = model.step(position), model.choose(tokens[-1])
         found = [runner.run(graph, inputs) for runner in runners]
         for runner, values in zip(runners, found, strict=True):
             if not np.array_equal(values, found[0]):
@@ -208,12 +239,16 @@ def generate(model: TextModel, prompt: Inputs, last: int, count: int, runners: S
                 )
         logits.append(found[0][0])
         tokens.append(int(found[0][0].argmax()))
+        say(len(logits), tokens[-1])
     cycles = next((tuple(runner.cycles) for runner in runners if runner.cycles), ())
     return Generation(tuple(tokens[1:]), tuple(logits), cycles)
 
 
-def prompt_inputs(model: TextModel, tokens: Sequence[int]) -> tuple[Inputs, int]:
-    """What :func:`generate` takes for a prompt of `tokens`. Raises InputError for an empty one."""
+def text_prompt(model: TextModel, tokens: Sequence[int]) -> Prompt:
+    """The prompt of `tokens`: all but the last at once. Raises InputError for an empty one."""
     if not tokens:
         raise InputError("an empty prompt", "prompt", "give at least one token")
-    return (model.embed(tokens[:-1]) if len(tokens) > 1 else {}), tokens[-1]
+    rows = len(tokens) - 1
+    if not rows:
+        return Prompt(None, {}, 0, tokens[-1])
+    return Prompt(model.prefill(rows), model.embed(tokens[:-1]), rows, tokens[-1])

@@ -28,9 +28,9 @@ def golden_machine(program: Program, noise: np.random.Generator | None = None) -
 def run_golden(program: Program, inputs: dict[str, Int], noise: np.random.Generator | None = None) -> dict[str, Int]:
     """The int8 outputs [rows, cols] of `program` on int8 `inputs`, by executing its instructions in order."""
     machine = golden_machine(program, noise)
-    for slot in program.inputs:
-        machine.write(slot.addr, slot.pack(inputs[slot.name], program.target))
-    for item in program.instructions:
+    for segment in program.feed(inputs):
+        machine.write(segment.addr, segment.data)
+    for item in program.chosen(inputs):
         machine.execute(item)
     return {
         slot.name: slot.decode(machine.read(slot.addr, slot.nbytes(program.target)), program.target)

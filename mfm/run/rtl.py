@@ -71,8 +71,8 @@ class RtlRunner:
     def run(self, inputs: Mapping[str, Int]) -> RtlRun:
         """Run once on int8 `inputs`."""
         program, simulation = self._program, self._simulation
-        for slot in program.inputs:
-            simulation.write(slot.addr, slot.pack(inputs[slot.name], program.target))
+        for segment in program.feed(inputs):
+            simulation.write(segment.addr, segment.data)
         for slot in program.outputs:
             simulation.write(slot.addr, b"\xa5" * slot.nbytes(program.target))
         result = simulation.run(program.program_addr, self._max_cycles)

@@ -123,6 +123,7 @@ class Attention:
                 raise InputError("a cache read by more than one attention", name, "give each its own")
             cache, op = op, self.graph.op(op.new)
         held = {name} if cache is not None else set()
+        source = op
         while isinstance(op, (QLayerNorm, QRmsNorm, QRope)) and self._private(op.out):
             posts.insert(0, op)
             op = self.graph.op(op.a)
@@ -130,7 +131,7 @@ class Attention:
             base = op
             held.add(op.out)
         else:
-            base = self._copy(op)
+            base, posts = self._copy(source), []
         if hold:
             self.held |= held | {post.out for post in posts}
         return _Made(base, tuple(posts), cache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +188,24 @@ class Lowering:
     def _input(self, op: QInput) -> None:
         grid = self.fresh(op.out)
         self._filled(grid)
-        self.inputs.append(self._slot(grid, op.out, op.scale, op.gather))
+        if op.table is not None:
+            self._table(op, op.table, grid)
+        slot = self._slot(grid, op.out, op.scale, op.gather)
+        self.inputs.append(slot if op.table is None else replace(slot, choices=len(op.table)))
+
+    def _table(self, op: QInput, table: Int, grid: Grid) -> None:
+        """Rows to choose from, each as a row-block that has the row in every lane: whichever counts, it is there."""
+        if op.rows != 1:
+            raise InputError(f"{op.rows} rows chosen from a table", op.out, "choose one, or give the rows themselves")
+        home = grid.panels[0][0].home
+        assert home is not None
+
+        def make() -> bytes:
+            padded = np.pad(table, ((0, 0), (0, grid.words * self.dot - table.shape[1])))
+            return pack(padded.repeat(self.tile, axis=0), self.tile, self.dot)
+
+        key = (id(table), "rows", grid.words, self.tile, self.dot)
+        home.fixed = self.memory.place_packed(key, table, make)[0]
 
     def _filled(self, grid: Grid) -> None:
         for row in grid.panels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from hwlib.design import EXPERT, Manifest, read_design, with_parameters
 from hwlib.errors import InputError
-from mfm.compress.integer import IntegerGraph, execute
-from mfm.run.generate import Generation, IntegerRunner, ModelImage, TextModel, generate, open_runners, prompt_inputs
+from mfm.compress.integer import IntegerGraph, QInput, execute
+from mfm.run.generate import Generation, IntegerRunner, ModelImage, TextModel, generate, open_runners, text_prompt
 from mfm.schedule.panels import ALIGNMENT
 from mfm.workloads import Decoder, DecoderShape
 from tests.mfm.machines import machine
@@ -34,13 +35,13 @@ def text_model(shape: DecoderShape = SHAPE) -> TextModel:
     def embed(tokens: Sequence[int]) -> Mapping[str, Int]:
         return decoder.inputs(list(tokens))
 
-    return TextModel(decoder.prefill, decoder.step, embed)
+    return TextModel(decoder.prefill, decoder.step, embed, lambda token: embed([token]))
 
 
 def generated(manifest: Manifest, prompt: Sequence[int], count: int, shape: DecoderShape = SHAPE) -> Generation:
     model = text_model(shape)
     with open_runners(["integer", "golden"], manifest, effort=0) as runners:
-        return generate(model, *prompt_inputs(model, prompt), count, runners)
+        return generate(model, text_prompt(model, prompt), count, runners)
 
 
 @pytest.mark.parametrize("manifest", MACHINES, ids=lambda m: f"T{m.tile}D{m.dot}")
@@ -84,9 +85,39 @@ def test_the_expert_generates_what_the_integer_graphs_do() -> None:
     model = text_model()
     stalls = MemoryModel(latency=9, stall=0.2, seed=3)
     with open_runners(["integer", "rtl"], design.manifest, design, stalls, effort=0) as runners:
-        found = generate(model, *prompt_inputs(model, [3, 1, 4, 1, 5, 9]), 3, runners)
+        found = generate(model, text_prompt(model, [3, 1, 4, 1, 5, 9]), 3, runners)
     assert len(found.cycles) == 4
     assert min(found.cycles) > 0
+
+
+def with_table(graph: IntegerGraph, table: Int) -> IntegerGraph:
+    ops = tuple(replace(op, table=table) if isinstance(op, QInput) else op for op in graph.ops)
+    return IntegerGraph(graph.name, ops, graph.output, graph.output_scale)
+
+
+def test_a_token_is_loaded_from_the_table_of_embeddings_in_memory() -> None:
+    decoder, model = Decoder(SHAPE), text_model()
+    steps = replace(
+        model,
+        step=lambda past: with_table(decoder.step(past), decoder.embedding),
+        choose=lambda t: {"x": np.array([t])},
+    )
+    for manifest in MACHINES:
+        with open_runners(["integer", "golden"], manifest, effort=0) as runners:
+            found = generate(steps, text_prompt(steps, [3, 1, 4]), 4, runners)
+        assert found.tokens == generated(manifest, [3, 1, 4], 4).tokens
+
+
+def test_a_row_beyond_the_table_and_several_rows_of_it_are_refused() -> None:
+    decoder = Decoder(SHAPE)
+    graph = with_table(decoder.step(0), decoder.embedding)
+    with pytest.raises(InputError, match=r"row \[23\] of a table of 23"):
+        execute(graph, {"x": np.array([23])})
+    program = ModelImage(MACHINES[0], effort=0).program(graph, step=True)
+    with pytest.raises(InputError, match="row 23 of a table of 23"):
+        program.feed({"x": np.array([23])})
+    with pytest.raises(InputError, match="3 rows chosen from a table"):
+        ModelImage(MACHINES[0], effort=0).program(with_table(decoder.prefill(3), decoder.embedding), step=False)
 
 
 class Wrong(IntegerRunner):
@@ -98,9 +129,9 @@ def test_logits_that_differ_are_reported() -> None:
     model = text_model()
     runners = [IntegerRunner(), Wrong("odd")]
     with pytest.raises(InputError, match="logits of token 2 on 'odd' differ from those on 'integer'"):
-        generate(model, *prompt_inputs(model, [1, 2, 3]), 2, runners)
+        generate(model, text_prompt(model, [1, 2, 3]), 2, runners)
     with pytest.raises(InputError, match="an empty prompt"):
-        prompt_inputs(model, [])
+        text_prompt(model, [])
 
 
 def test_a_cache_that_is_full_or_too_short_is_refused() -> None:
