@@ -104,18 +104,17 @@ class _Cells:
             self.kind[region.addr // CELL : -(-(region.addr + region.size) // CELL)] = Kind[region.kind.upper()]
         self.seen = np.zeros(count, dtype=bool)
         self.stored = np.full(count, -1, dtype=np.int32)
+        self.maker = np.full(count, -1, dtype=np.int32)
         self.reader = np.full(count, -1, dtype=np.int32)
-        self.maker: list[int] = []
         self.taken: list[int] = []
 
     def load(self, layer: int, runs: Iterable[slice]) -> tuple[int, int]:
         """Cells that are read for the first time at all, and those another layer hands to `layer`."""
         once = handed = 0
-        makers = np.array([*self.maker, -1])
         for where in runs:
             stored, fresh = self.stored[where], self.reader[where] != layer
             first = (stored < 0) & ~self.seen[where]
-            given = (stored >= 0) & (makers[stored] != layer) & fresh
+            given = (stored >= 0) & (self.maker[where] != layer) & fresh
             for event in np.unique(stored[given & (self.reader[where] < 0)]).tolist():
                 self.taken[event] += int((given & (self.reader[where] < 0) & (stored == event)).sum())
             given |= (stored < 0) & ~first & fresh & (self.kind[where] == Kind.INPUT)
@@ -126,25 +125,24 @@ class _Cells:
     def store(self, layer: int, runs: Iterable[slice]) -> int:
         """Cells of outputs and caches that are written for the first time."""
         once = 0
-        self.maker.append(layer)
         self.taken.append(0)
         for where in runs:
             lasting = np.isin(self.kind[where], (Kind.OUTPUT, Kind.CACHE))
             once += int((lasting & (self.stored[where] < 0)).sum())
-            self.stored[where], self.reader[where] = len(self.maker) - 1, -1
+            self.stored[where], self.maker[where], self.reader[where] = len(self.taken) - 1, layer, -1
         return once
 
 
 def layer_traffic(program: Program) -> dict[str, Traffic]:
     """The bytes each layer moves; a transfer counts for the layer it is made for."""
     cells = _Cells(program)
-    names = list(dict.fromkeys(program.layers))
+    names = {name: index for index, name in enumerate(dict.fromkeys(program.layers))}
     read, written, once, handed = (np.zeros(len(names), dtype=np.int64) for _ in range(4))
     stores: list[tuple[int, bool]] = []
     for item, name in zip(program.instructions, program.layers, strict=True):
         if item.op not in ("LOAD", "STORE"):
             continue
-        layer, runs = names.index(name), _runs(item.operands, program)
+        layer, runs = names[name], _runs(item.operands, program)
         size = sum(run.stop - run.start for run in runs)
         if item.op == "LOAD":
             first, given = cells.load(layer, runs)
