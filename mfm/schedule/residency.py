@@ -62,6 +62,7 @@ class _Place:
         self.touched = np.full(size + 1, -1e9)
         self.next_use = np.full(size + 1, NEVER)
         self.reload = np.zeros(size + 1)
+        self.ties = np.zeros(0)
 
     def copy(self) -> _Place:
         """The same state, which no longer changes with this one's."""
@@ -89,7 +90,8 @@ class _Place:
     def _edges(self, need: int) -> Units:
         if not self.where:
             return np.array([0, self.size - need])
-        low, high = np.array([(s.start, s.stop) for s in self.where.values()]).T
+        low = np.array([s.start for s in self.where.values()])
+        high = np.array([s.stop for s in self.where.values()])
         end = low + -(-(high - low) // self.align) * self.align
         found = np.concatenate(([0, self.size - need], low, end, low - need, end - need, high))
         return found[(found >= 0) & (found <= self.size - need)]
@@ -100,6 +102,12 @@ class _Place:
         bounds[::2], bounds[1::2] = starts, starts + need
         low = np.minimum.reduceat(self.next_use, bounds)[::2]
         return low, np.maximum.reduceat(self.touched, bounds)[::2], np.add.reduceat(self.reload, bounds)[::2]
+
+    def order(self, count: int) -> Float:
+        """What decides between `count` places that cost the same: the last."""
+        if count > len(self.ties):
+            self.ties = np.arange(2 * count)[::-1] * 1e-6
+        return self.ties[len(self.ties) - count :]
 
     def put(self, panel: Panel, first: int) -> None:
         self.where[panel] = slice(first, first + panel.size)
@@ -278,15 +286,15 @@ class Residency:
         """The cheapest of `starts` to take for `panel`; None if each holds something the step needs."""
         need = panel.size
         low, recent, reload = place.windows(starts, need)
-        lead = 2 * self._load_cycles(panel) + 200 if panel.filled or panel in self.started else 0.0
-        stall = np.maximum(0.0, lead - (self.clock - recent))
-        soon = np.where(np.isinf(low), 0.0, np.minimum(reload * NEAR / np.maximum(low - self.clock, 1.0), 1e6))
-        score = stall + RELOAD_WEIGHT * reload + soon + 1e-3 * np.maximum(recent - self.clock + 1e5, 0)
+        soon = np.minimum(reload * NEAR / np.maximum(low - self.clock, 1.0), 1e6)
+        score = RELOAD_WEIGHT * reload + soon + 1e-3 * np.maximum(recent - (self.clock - 1e5), 0)
+        if panel.filled or panel in self.started:
+            score += np.maximum(0.0, 2 * self._load_cycles(panel) + 200 - self.clock + recent)
         if need * SMALL < place.size:
-            score += np.arange(len(starts))[::-1] * 1e-6
-        score = np.where(low < 0, NEVER, score)
-        best = int(np.argmin(score))
-        return None if np.isinf(score[best]) else int(starts[best])
+            score += place.order(len(starts))
+        score[low < 0] = NEVER
+        best = int(score.argmin())
+        return None if score[best] == NEVER else int(starts[best])
 
     def _too_small(self, panel: Panel, place: _Place) -> InputError:
         name = {Store.SCRATCHPAD: "WORDS"}.get(panel.store, panel.store.name)
