@@ -62,7 +62,7 @@ class _Place:
         self.touched = np.full(size + 1, -1e9)
         self.next_use = np.full(size + 1, NEVER)
         self.reload = np.zeros(size + 1)
-        self.ties = np.zeros(0)
+        self.ties: Float = np.zeros(0)
 
     def copy(self) -> _Place:
         """The same state, which no longer changes with this one's."""
