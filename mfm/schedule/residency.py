@@ -106,7 +106,7 @@ class _Place:
     def order(self, count: int) -> Float:
         """What decides between `count` places that cost the same: the last."""
         if count > len(self.ties):
-            self.ties = np.arange(2 * count)[::-1] * 1e-6
+            self.ties = np.linspace(2e-6 * count, 0.0, 2 * count, endpoint=False)
         return self.ties[len(self.ties) - count :]
 
     def put(self, panel: Panel, first: int) -> None:
