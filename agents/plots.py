@@ -18,7 +18,7 @@ PIECES = (
     "#2f6db3", "#d9822b", "#4c9f70", "#a05195", "#c0504d", "#8c6d31", "#17becf", "#e377c2", "#7f7f7f", "#bcbd22",
     "#5254a3", "#ad494a", "#6b8e23", "#b0c4de",
 )  # fmt: skip
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": "#888", "axes.titlesize": 10, "axes.titleweight": "bold",
     "legend.frameon": False, "legend.fontsize": 8,
@@ -50,7 +50,7 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.flat)

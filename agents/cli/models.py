@@ -249,30 +249,73 @@ def profile(
     design: OnDesign = "expert",
     changes: Set = None,
     latency: Latency = 20,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the roofline, cycles by cause and scratchpad here (.svg or .png).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show where MODEL's modelled cycles go on DESIGN: by engine, by layer, and what the array waits for."""
+    """Show where MODEL's modelled cycles and memory traffic go on DESIGN: by layer and cause, against what must be."""
     from mfm import api
 
     machine = design_at(design, changes)
     found = api.profile(_program(model, machine, _memory(latency).latency), machine.manifest, latency)
+    if plot is not None:
+        from agents.roofline import draw
+
+        draw(found, plot, f"{model} on {design}")
     if as_json:
-        print_json("mfm profile", {"model": model, "design": design, "profile": found})
+        print_json("mfm profile", {"model": model, "design": design, "plot": plot, "profile": found})
     else:
-        show(*_profile_tables(found))
+        show(*_profile_tables(found), *([f"Written: {plot}"] if plot else []))
 
 
 def _profile_tables(found: Profile) -> list[Table | str]:
+    busy = ", ".join(f"{name} {100 * cycles / found.cycles:.0f} %" for name, cycles in found.busy_cycles.items())
+    lost = ", ".join(f"{name} {cycles:,}" for name, cycles in found.lost_cycles.items())
+    held = found.occupancy
+    return [
+        f"{found.cycles:,} cycles, {100 * found.utilisation:.1f} % of MAC slots used; busy: {busy}",
+        f"Cycles without a beat, by what the array waits for: {lost}",
+        _layer_table(found),
+        f"{found.bytes_moved:,} bytes moved, the program's own apart; any schedule moves at least {found.bytes_once:,}",
+        _memory_table(found),
+        f"Scratchpad in use: {100 * sum(held) / len(held):.0f} % on average, {100 * max(held):.0f} % at most",
+        *(f"On the host, not counted: {where}" for where in found.host),
+    ]
+
+
+def _layer_table(found: Profile) -> Table:
     from rich.table import Table
 
-    busy = ", ".join(f"{name} {100 * cycles / found.cycles:.0f} %" for name, cycles in found.busy_cycles.items())
-    table = Table("layer", "array cycles", "array idle before it", "waiting for", "load", "vector", "store")
+    causes = list(found.lost_cycles)
+    heads = (
+        "layer",
+        "array cycles",
+        *(f"lost: {cause}" for cause in causes),
+        "used",
+        "bytes moved",
+        "minimum",
+        "again",
+    )
+    table = Table(*heads)
+    for column in table.columns[1:]:
+        column.justify = "right"
     for layer in found.layers:
-        waits = ", ".join(f"{name or 'nothing'} {cycles:,}" for name, cycles in layer.idle_for.items())
-        cells = [f"{layer.busy_cycles[name]:,}" for name in ("load", "vector", "store")]
-        table.add_row(layer.name, f"{layer.mac_cycles:,}", f"{layer.array_idle_cycles:,}", waits, *cells)
-    hosts = [f"On the host, not counted: {where}" for where in found.host]
-    return [f"{found.cycles:,} cycles, {100 * found.utilisation:.1f} % of MAC slots used; busy: {busy}", table, *hosts]
+        used = f"{100 * layer.utilisation:.1f} %" if layer.cycles else ""
+        figures = (layer.mac_cycles, *layer.lost_cycles.values())
+        moved = (layer.bytes_moved, layer.bytes_minimum, layer.bytes_again)
+        name = f"{layer.name} (attention)" if layer.attention else layer.name
+        table.add_row(name, *(f"{n:,}" for n in figures), used, *(f"{n:,}" for n in moved))
+    return table
+
+
+def _memory_table(found: Profile) -> Table:
+    from rich.table import Table
+
+    table = Table("memory", "name", "address", "bytes")
+    for region in found.memory:
+        table.add_row(region.kind, region.name, f"{region.addr:#x}", f"{region.size:,}")
+    return table
 
 
 @app.command()

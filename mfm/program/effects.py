@@ -24,7 +24,7 @@ class Store(IntEnum):
     MEMORY = 5
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Access:
     """`repeat` runs of `count` units, `stride` apart, from `start`.
 

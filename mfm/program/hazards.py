@@ -14,11 +14,8 @@ from mfm.program.effects import Access, Store, capacity
 ENGINES = len(isa.Engine)
 MEMORY_GRANULE = 64
 Waits = tuple[int, int, int, int]
-Ranks = NDArray[np.int64]
-
-
-def _ranks(sizes: dict[Store, int]) -> dict[Store, Ranks]:
-    return {store: np.zeros((ENGINES, size), dtype=np.int64) for store, size in sizes.items()}
+Ranks = NDArray[np.int32]
+VIEW_AXES = (1, 2)
 
 
 class HazardTracker:
@@ -31,25 +28,9 @@ class HazardTracker:
     def __init__(self, manifest: Manifest) -> None:
         sizes: dict[Store, int] = {store: capacity(store, manifest) for store in Store if store is not Store.MEMORY}
         sizes[Store.MEMORY] = 1024
-        self._reads = _ranks(sizes)
-        self._writes = _ranks(sizes)
+        self._ranks = {store: np.zeros((2 * ENGINES, size), dtype=np.int32) for store, size in sizes.items()}
+        """Per storage, a row for each engine's writes, then one for each engine's reads."""
         self.issued = [0] * ENGINES
-
-    def _runs(self, access: Access) -> list[tuple[int, int]]:
-        if access.store is not Store.MEMORY:
-            size = self._reads[access.store].shape[1]
-            return [piece for low, high in access.runs for piece in _wrap(low, high, size)]
-        runs = [(low // MEMORY_GRANULE, -(-high // MEMORY_GRANULE)) for low, high in access.runs]
-        self._grow(max(high for _, high in runs))
-        return runs
-
-    def _grow(self, size: int) -> None:
-        for table in (self._reads, self._writes):
-            have = table[Store.MEMORY]
-            if have.shape[1] < size:
-                wider = np.zeros((ENGINES, 2 * size), dtype=np.int64)
-                wider[:, : have.shape[1]] = have
-                table[Store.MEMORY] = wider
 
     def issue(self, engine: isa.Engine, touched: Iterable[Access]) -> Waits:
         """Record one more instruction of `engine`; returns the retired counts it depends on.
@@ -57,33 +38,42 @@ class HazardTracker:
         Within an engine, reads and writes each happen in program order and an instruction's
         writes follow its reads, so only its own earlier writes followed by a read (RAW) need a wait.
         """
-        placed = [(access, self._views(access)) for access in touched]
+        placed = [(access.write, view) for access in touched for view in self._views(access)]
         need = [0] * ENGINES
-        for access, views in placed:
-            for writes, reads in views:
-                found = writes.reshape(ENGINES, -1).max(axis=1).tolist()
-                if access.write:
-                    found = list(map(max, found, reads.reshape(ENGINES, -1).max(axis=1).tolist()))
-                    found[engine] = 0
-                need = list(map(max, need, found))
+        for write, view in placed:
+            if write:
+                found = np.maximum.reduce(view, axis=VIEW_AXES).tolist()
+                found = [*map(max, found[:ENGINES], found[ENGINES:])]
+                found[engine] = 0
+            else:
+                found = np.maximum.reduce(view[:ENGINES], axis=VIEW_AXES).tolist()
+            need = [*map(max, need, found)]
         self.issued[engine] += 1
-        for access, views in placed:
-            for writes, reads in views:
-                (writes if access.write else reads)[engine] = self.issued[engine]
+        for write, view in placed:
+            view[engine if write else ENGINES + engine] = self.issued[engine]
         return (need[0], need[1], need[2], need[3])
 
-    def _views(self, access: Access) -> list[tuple[Ranks, Ranks]]:
-        """The ranks of what is touched, as views of the tables of writes and reads: one where the runs are even."""
-        if access.store is not Store.MEMORY and access.repeat > 1 and access.count < access.stride:
-            low, high = access.start, access.start + access.repeat * access.stride
-            writes, reads = self._writes[access.store], self._reads[access.store]
-            if high <= reads.shape[1]:
-                shape = (ENGINES, access.repeat, access.stride)
-                cut = [t[:, low:high].reshape(shape)[:, :, : access.count] for t in (writes, reads)]
-                return [(cut[0], cut[1])]
-        runs = self._runs(access)
-        writes, reads = self._writes[access.store], self._reads[access.store]
-        return [(writes[:, low:high], reads[:, low:high]) for low, high in runs]
+    def _views(self, access: Access) -> list[Ranks]:
+        """The ranks of what is touched, as views [ranks, runs, units]: one where the runs are even."""
+        if access.store is Store.MEMORY:
+            runs = [(low // MEMORY_GRANULE, -(-high // MEMORY_GRANULE)) for low, high in access.runs]
+            self._grow(max(high for _, high in runs))
+            table = self._ranks[access.store]
+            return [table[:, None, low:high] for low, high in runs]
+        table = self._ranks[access.store]
+        pitch = access.stride if access.repeat > 1 and access.count < access.stride else access.count
+        low, high = access.start, access.start + access.repeat * pitch
+        if high <= table.shape[1] and (access.repeat == 1 or access.count <= access.stride):
+            return [table[:, low:high].reshape(2 * ENGINES, access.repeat, pitch)[:, :, : access.count]]
+        pieces = [piece for low, high in access.runs for piece in _wrap(low, high, table.shape[1])]
+        return [table[:, None, low:high] for low, high in pieces]
+
+    def _grow(self, size: int) -> None:
+        have = self._ranks[Store.MEMORY]
+        if have.shape[1] < size:
+            wider = np.zeros((2 * ENGINES, 2 * size), dtype=np.int32)
+            wider[:, : have.shape[1]] = have
+            self._ranks[Store.MEMORY] = wider
 
 
 def _wrap(low: int, high: int, size: int) -> list[tuple[int, int]]:

@@ -23,6 +23,12 @@ LATENCY = 10
 FAR_LATENCIES = (200, 400)
 LONG_BEATS = 128
 BACKLOGS = range(0, 513, 16)
+FAMILIES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "SOFTMAX": (("SOFTMAX", ("CAUSAL",)),),
+    "LAYERNORM": (("RMSNORM", ()),),
+    "ADD": (("MUL", ()), ("ROPE", ())),
+}
+"""Vector instructions, and those that share their constants."""
 Body = Callable[[ProgramBuilder, int], None]
 
 
@@ -75,14 +81,14 @@ class _Bench:
 
         return body
 
-    def vector(self, op: str, blocks: int, cols: int, chain: bool = False) -> Body:
-        """A vector instruction; `chain` makes it work in place."""
+    def vector(self, op: str, blocks: int, cols: int, chain: bool = False, flags: tuple[str, ...] = ()) -> Body:
+        """A vector instruction; `chain` makes it work in place. Second planes, and the causal limit, are at `span`."""
         words = -(-cols // self.manifest.dot)
 
         def body(builder: ProgramBuilder, copy: int) -> None:
             operands = {f"{name}_stride": words for name in "abo"} | {"frac": 3, "p_addr": 0, "r_addr": 0}
             operands |= {"a_addr": 0, "b_addr": 0, "o_addr": 0 if chain else self.half}
-            builder.emit(op, operands | {"row_blocks": blocks, "cols": cols})
+            builder.emit(op, operands | {"row_blocks": blocks, "cols": cols, "span": words}, flags)
 
         return body
 
@@ -178,24 +184,34 @@ def _matrix(bench: _Bench, retire: float) -> dict[str, float]:
 
 
 def _vector(bench: _Bench) -> dict[str, float]:
-    """From one and two row-blocks of three widths; and `retire`, by which a dependent chain is slower."""
+    """From one and two row-blocks of three widths; and `retire`, by which a dependent chain is slower.
+
+    What instructions of a family take alike is the slowest's.
+    """
     dot, result = bench.manifest.dot, dict[str, float]()
     most = min(64, bench.half // 4 * dot, bench.manifest.parameters["VECTOR_PARAMS"] // dot * dot)
     few, some = dot * max(1, most // (16 * dot)), dot * max(1, most // (4 * dot))
-    for op in ("SOFTMAX", "LAYERNORM", "ADD"):
+    for op, family in FAMILIES.items():
         one = {cols: bench.period(bench.vector(op, 1, cols)) for cols in (few, some, most)}
         extra = {cols: bench.period(bench.vector(op, 2, cols)) - one[cols] for cols in (few, some)}
         column = (one[most] - one[some]) / (most - some)
         share = (extra[some] - extra[few]) / (some - few)
+        slowest = max([one[most], *(bench.period(bench.vector(name, 1, most, flags=flags)) for name, flags in family)])
         figures = {
-            "fixed": one[most] - column * most,
+            "fixed": slowest - column * most,
             "column": column,
             "share": share,
             "block": extra[few] - share * few,
         }
         result |= {f"{op.lower()}_{name}": value for name, value in figures.items()}
         result["retire"] = bench.period(bench.vector(op, 1, most, chain=True)) - one[most]
-    return result
+    return result | {"add_wide": _wide(bench, few)}
+
+
+def _wide(bench: _Bench, cols: int) -> float:
+    """What int16 results cost; int16 operands cost as much, and beats where a word is short."""
+    narrow, wide = (bench.period(bench.vector("ADD", 1, cols, flags=flags)) for flags in ((), ("WIDE_OUT",)))
+    return max(0.0, wide - narrow)
 
 
 def _transfer(bench: _Bench, kind: str, found: dict[str, float]) -> dict[str, float]:

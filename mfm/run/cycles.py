@@ -19,9 +19,13 @@ ENGINES = tuple(isa.Engine)
 HALF = 1 << (isa.WAIT_BITS - 1)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Interval:
-    """When instruction `index` was issued, worked and retired (cycles); held_by: the engine it waited for, or ''."""
+    """When instruction `index` was issued, worked and retired (cycles).
+
+    held_by: what it was issued late for: the engine it waited for, ``fetch``, the engine whose full queue held up its
+    decoding, or ''.
+    """
 
     index: int
     engine: isa.Engine
@@ -113,17 +117,20 @@ class _Run:
         self.beats = isa.INSTRUCTION_BYTES // manifest.parameters["AXI_BYTES"]
         self.state = {engine: _EngineState() for engine in ENGINES}
         self.fetch = _Fetch(self)
-        self.decode = 0.0
+        self.decode, self.decoded_after = 0.0, ""
 
     def step(self, index: int, item: isa.Instruction) -> None:
         """Account for one more instruction."""
-        self.decode = max(self.decode + 1, self.fetch.arrived(index))
+        arrived = self.fetch.arrived(index)
+        if arrived > self.decode + 1:
+            self.decoded_after = "fetch"
+        self.decode = max(self.decode + 1, arrived)
         engine = isa.BY_NAME[item.op].engine
         if engine is not None:
             own = self.state[engine]
             rank = len(own.issue)
-            if rank >= self.depth:
-                self.decode = max(self.decode, own.issue[rank - self.depth])
+            if rank >= self.depth and own.issue[rank - self.depth] > self.decode:
+                self.decode, self.decoded_after = own.issue[rank - self.depth], engine.name.lower()
             self._issue(index, engine, item)
         self.fetch.decoded.append(self.decode)
 
@@ -132,6 +139,9 @@ class _Run:
         cost = self.costs.cost(item.op, item.operands, item.flags)
         ready, held_by = self._waits(item)
         issue = max(self.decode + self.timing.issue, ready)
+        if ready < issue:
+            held_by = self.decoded_after
+        wanted = issue
         depth = self.costs.depth(engine)
         if own.issue:
             issue = max(issue, own.issue[-1] + 1)
@@ -141,7 +151,7 @@ class _Run:
         if own.issue:
             begin = max(begin, own.end[-1] + cost.gap)
         own.index.append(index)
-        own.held_by.append(held_by if ready >= issue else "")
+        own.held_by.append(held_by if wanted >= issue else "")
         own.issue.append(max(issue, begin - cost.start))
         own.begin.append(begin)
         own.end.append(begin + cost.work)

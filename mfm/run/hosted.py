@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ from mfm.compress.integer import IntegerGraph, QInput
 from mfm.program.program import Program, TensorSlot
 from mfm.run.cycles import run_cycles
 from mfm.run.generate import DesignRunner, GoldenRunner, ModelImage
+from mfm.run.occupancy import SLICES
 from mfm.run.profile import Profile, profile
 from verification.system.simulation import MemoryModel
 
@@ -85,9 +86,34 @@ def profile_hosted(model: HostedModel) -> Profile:
     """The modelled cycles of all programs together, and what runs on the host between them."""
     found = [profile(program, model.image.manifest, model.image.latency) for program in model.programs]
     cycles = sum(part.cycles for part in found)
-    busy = Counter[str]()
+    lost, busy = Counter[str](), Counter[str]()
     for part in found:
+        lost.update(part.lost_cycles)
         busy.update(part.busy_cycles)
-    used = sum(part.utilisation * part.cycles for part in found) / cycles if cycles else 0.0
-    layers = tuple(layer for part in found for layer in part.layers)
-    return Profile(cycles, used, dict(busy), layers, tuple(op.where for op in model.graph.hosts))
+    first = found[0]
+    return Profile(
+        cycles=cycles,
+        utilisation=sum(part.utilisation * part.cycles for part in found) / cycles if cycles else 0.0,
+        lost_cycles=dict(lost),
+        busy_cycles=dict(busy),
+        peak_macs=first.peak_macs,
+        bus_bytes=first.bus_bytes,
+        bytes_moved=sum(part.bytes_moved for part in found),
+        bytes_once=sum(part.bytes_once for part in found),
+        layers=tuple(layer for part in found for layer in part.layers),
+        memory=tuple(dict.fromkeys(region for part in found for region in part.memory)),
+        occupancy=_together(found, cycles),
+        host=tuple(op.where for op in model.graph.hosts),
+    )
+
+
+def _together(parts: Sequence[Profile], cycles: int) -> tuple[float, ...]:
+    """The scratchpad's occupancy over all programs, in as many equal parts as one has."""
+    ends = np.concatenate([[0], np.cumsum([part.cycles for part in parts])])
+    times = (np.arange(SLICES) + 0.5) / SLICES * cycles
+    which = np.searchsorted(ends, times, side="right") - 1
+    inside = [
+        parts[p].occupancy[int((time - ends[p]) / parts[p].cycles * SLICES)]
+        for p, time in zip(which, times, strict=True)
+    ]
+    return tuple(inside)

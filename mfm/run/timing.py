@@ -27,6 +27,7 @@ class Timing:
     matrix_act: extra cycles from last beat to done with ACT.
     softmax_*, layernorm_* (RMSNORM too), add_* (MUL and ROPE too): an instruction of r row-blocks and c columns works
     for fixed + column*c + (r-1) * max(column*c, block + share*c); c counts whole words for add_*.
+    add_wide: extra cycles of an instruction for int16 operands, and for int16 results.
     load_start: issue to first beat beyond the memory's latency; load_gap: between back-to-back LOADs; load_row: extra a
     row; load_done: last beat to done; load_depth: LOADs in progress at once; load_window: beats asked for at once.
     store_start: issue to first beat; store_done: last beat to done, beyond the memory's latency; the rest likewise.
@@ -48,14 +49,15 @@ class Timing:
     softmax_column: float = 2.0
     softmax_block: float = 37.0
     softmax_share: float = 1.0
-    layernorm_fixed: float = 84.0
+    layernorm_fixed: float = 85.0
     layernorm_column: float = 2.0
     layernorm_block: float = 70.0
     layernorm_share: float = 2.0
-    add_fixed: float = 12.0
+    add_fixed: float = 14.0
     add_column: float = 1.0
     add_block: float = 0.0
     add_share: float = 1.0
+    add_wide: float = 1.0
     load_start: float = 6.0
     load_gap: float = 5.0
     load_row: float = 0.0
@@ -71,6 +73,9 @@ class Timing:
 
 
 NAMES = tuple(f.name for f in fields(Timing))
+_BY_ENGINE = {isa.Engine.MATRIX: ("m_tiles", "n_tiles", "k_words"), isa.Engine.VECTOR: ("row_blocks", "cols")}
+SIZES = {op.name: _BY_ENGINE.get(op.engine, ("rows", "row_words")) for op in isa.OPCODES if op.engine is not None}
+"""The operands an instruction's cost depends on, with its flags."""
 
 
 def timing_of(manifest: Manifest) -> Timing:
@@ -104,9 +109,16 @@ class CostModel:
 
     def __init__(self, manifest: Manifest, latency: int = 20) -> None:
         self.manifest, self.timing, self.latency = manifest, timing_of(manifest), latency
+        self._known: dict[tuple[object, ...], Cost] = {}
 
     def cost(self, op: str, operands: Mapping[str, int], flags: frozenset[str]) -> Cost:
         """The cost of one engine instruction."""
+        key = (op, flags, *[operands[name] for name in SIZES[op]])
+        if key not in self._known:
+            self._known[key] = self._cost(op, operands, flags)
+        return self._known[key]
+
+    def _cost(self, op: str, operands: Mapping[str, int], flags: frozenset[str]) -> Cost:
         engine = isa.BY_NAME[op].engine
         if engine is isa.Engine.MATRIX:
             return self._matrix(operands, flags)
@@ -135,8 +147,9 @@ class CostModel:
             read = 3 if "WIDE" in flags else 2
             column, share = max(column, read / dot), max(share, read / dot)
         once = column * cols
+        fixed = getattr(t, f"{name}_fixed") + t.add_wide * len(flags & {"WIDE", "WIDE_OUT"})
         more = max(once, getattr(t, f"{name}_block") + share * cols)
-        return Cost(0.0, getattr(t, f"{name}_fixed") + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)
+        return Cost(0.0, fixed + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)
 
     def _transfer(self, kind: str, v: Mapping[str, int]) -> Cost:
         t, axi = self.timing, self.manifest.parameters["AXI_BYTES"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
+from typing import NamedTuple
 
 from hwlib.design import Manifest
 from hwlib.errors import InputError
@@ -135,7 +137,7 @@ class Panel:
     planes: int = 1
     part: tuple[int, int, int, int] | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         return self.rows * self.row_words
 
@@ -150,8 +152,7 @@ class Panel:
         return self.blocks * self.row_words
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """An operand address: `offset` units into `panel`, times `scale` (entries a word for parameters)."""
 
     panel: Panel
@@ -171,9 +172,15 @@ class Step:
     refs: dict[str, Ref]
     flags: frozenset[str] = frozenset()
 
-    def panels(self) -> Iterable[Panel]:
+    @cached_property
+    def panels(self) -> tuple[Panel, ...]:
         """The distinct panels it uses, in a fixed order."""
-        return dict.fromkeys(ref.panel for ref in self.refs.values())
+        return tuple(dict.fromkeys(ref.panel for ref in self.refs.values()))
+
+    @cached_property
+    def written(self) -> tuple[Panel, ...]:
+        """The panels it writes."""
+        return tuple(ref.panel for ref in self.refs.values() if ref.writes)
 
 
 @dataclass

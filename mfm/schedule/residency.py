@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hwlib import isa
@@ -33,14 +34,13 @@ RELOAD_WEIGHT = 0.5
 
 NEAR = 2e4
 """Cycles to its next use at which evicting a panel costs one reload more."""
-WINDOW = 8192
-"""Units up to which windows are gathered, beyond which they are views."""
+STATES, STRIDE = 16, 64
+"""States a walk is resumed from: at most how many are kept, and at least how many steps apart."""
 SMALL = 32
 """Panels below this share of the storage may lie anywhere."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One instruction with its addresses, in an order that is correct if executed one by one."""
 
     op: str
@@ -50,21 +50,29 @@ class Event:
 
 
 class _Place:
-    """One local storage: who is where, when each unit was last touched and is next used."""
+    """One local storage: who is where, when each unit was last touched and is next used.
+
+    The arrays have one unit more than the storage, which nobody takes, so that a window may end at the last.
+    """
 
     def __init__(self, size: int, align: int) -> None:
         self.size, self.align = size, align
-        self.start: dict[Panel, int] = {}
-        self.touched = np.full(size, -1e9)
-        self.next_use = np.full(size, NEVER)
-        self.reload = np.zeros(size)
+        self.where: dict[Panel, slice] = {}
+        self.cost: dict[Panel, float] = {}
+        self.touched = np.full(size + 1, -1e9)
+        self.next_use = np.full(size + 1, NEVER)
+        self.reload = np.zeros(size + 1)
+        self.ties: Float = np.zeros(0)
 
-    def span(self, panel: Panel) -> slice:
-        first = self.start[panel]
-        return slice(first, first + panel.size)
+    def copy(self) -> _Place:
+        """The same state, which no longer changes with this one's."""
+        made = copy(self)
+        made.where, made.cost = dict(self.where), dict(self.cost)
+        made.touched, made.next_use, made.reload = self.touched.copy(), self.next_use.copy(), self.reload.copy()
+        return made
 
     def overlapping(self, low: int, high: int) -> list[Panel]:
-        return [p for p, s in self.start.items() if s < high and s + p.size > low]
+        return [p for p, s in self.where.items() if s.start < high and s.stop > low]
 
     def candidates(self, need: int) -> Units:
         """First units worth trying: whole slots for large panels, so that equal ones share them; else against edges.
@@ -73,30 +81,53 @@ class _Place:
         """
         if need * SMALL >= self.size:
             return np.arange(0, self.size - need + 1, -(-need // self.align) * self.align)
-        edges = self.edges(need)
-        return np.unique(edges // self.align) * self.align
+        return _distinct(self._edges(need) // self.align) * self.align
 
     def edges(self, need: int) -> Units:
         """Places against either side of every resident panel and of the storage."""
-        edges = {0, self.size - need}
-        for panel, start in self.start.items():
-            end = start + -(-panel.size // self.align) * self.align
-            edges |= {start, end, start - need, end - need, start + panel.size}
-        return np.array(sorted(e for e in edges if 0 <= e <= self.size - need), dtype=np.int64)
+        return _distinct(self._edges(need))
+
+    def _edges(self, need: int) -> Units:
+        if not self.where:
+            return np.array([0, self.size - need])
+        low = np.array([s.start for s in self.where.values()])
+        high = np.array([s.stop for s in self.where.values()])
+        end = low + -(-(high - low) // self.align) * self.align
+        found = np.concatenate(([0, self.size - need], low, end, low - need, end - need, high))
+        return found[(found >= 0) & (found <= self.size - need)]
 
     def windows(self, starts: Units, need: int) -> tuple[Float, Float, Float]:
         """For `need` units from each start: soonest next use, latest touch, cycles to bring back what is there."""
-        where = starts[:, None] + np.arange(need) if len(starts) * need <= WINDOW else None
-        low, recent, reload = (
-            values[where] if where is not None else sliding_window_view(values, need)[starts]
-            for values in (self.next_use, self.touched, self.reload)
-        )
-        return low.min(axis=1), recent.max(axis=1), reload.sum(axis=1)
+        bounds = np.empty(2 * len(starts), dtype=np.int64)
+        bounds[::2], bounds[1::2] = starts, starts + need
+        low = np.minimum.reduceat(self.next_use, bounds)[::2]
+        return low, np.maximum.reduceat(self.touched, bounds)[::2], np.add.reduceat(self.reload, bounds)[::2]
+
+    def order(self, count: int) -> Float:
+        """What decides between `count` places that cost the same: the last."""
+        if count > len(self.ties):
+            self.ties = np.linspace(2e-6 * count, 0.0, 2 * count, endpoint=False)
+        return self.ties[len(self.ties) - count :]
+
+    def put(self, panel: Panel, first: int) -> None:
+        self.where[panel] = slice(first, first + panel.size)
+
+    def bring_back(self, panel: Panel, cost: float) -> None:
+        """Bringing `panel` back would take `cost` cycles a unit."""
+        if self.cost.get(panel) != cost:
+            self.cost[panel] = cost
+            self.reload[self.where[panel]] = cost
 
     def drop(self, panel: Panel) -> None:
-        where = self.span(panel)
+        where = self.where.pop(panel)
         self.next_use[where], self.reload[where] = NEVER, 0.0
-        del self.start[panel]
+        self.cost.pop(panel, None)
+
+
+def _distinct(values: Units) -> Units:
+    """The distinct `values`, sorted."""
+    values.sort()
+    return values[np.concatenate(([True], values[1:] != values[:-1]))]
 
 
 def place_sizes(manifest: Manifest) -> dict[Store, int]:
@@ -117,63 +148,124 @@ def table_bytes(manifest: Manifest) -> int:
     return max(TABLE_BYTES, manifest.word_bytes)
 
 
-class Residency:
-    """One walk over the steps; `spilled` afterwards holds the panels that were stored only to make room."""
+class Hopeless(Exception):
+    """A schedule that cannot be done in the cycles it may take; events: instructions made before that was known."""
 
-    def __init__(self, steps: Sequence[Step], manifest: Manifest) -> None:
-        self.steps, self.manifest = steps, manifest
-        self.costs = CostModel(manifest)
-        self.places = {
+    def __init__(self, events: int) -> None:
+        super().__init__(events)
+        self.events = events
+
+
+class _Outline:
+    """What of a schedule does not depend on where panels are: who is used when, what work is left.
+
+    uses: steps that use a panel; last_write: the last that writes it; when: cycles before each step, roughly;
+    left: array cycles at least from each step to the end.
+    """
+
+    def __init__(self, steps: Sequence[Step], costs: CostModel) -> None:
+        self.uses: dict[Panel, list[int]] = defaultdict(list)
+        self.last_write: dict[Panel, int] = {}
+        self.when, self.left = [0.0], [0.0] * (len(steps) + 1)
+        works = [costs.cost(step.op, step.operands, step.flags).work for step in steps]
+        for t, (step, work) in enumerate(zip(steps, works, strict=True)):
+            self.when.append(self.when[t] + (1.0 if step.op == "GEMM" else 0.25) * work)
+            for panel in step.panels:
+                self.uses[panel].append(t)
+            for panel in step.written:
+                self.last_write[panel] = t
+        for t in range(len(steps) - 1, -1, -1):
+            self.left[t] = self.left[t + 1] + (works[t] if steps[t].op == "GEMM" else 0.0)
+
+
+@dataclass
+class _State:
+    """A walk before step `t`.
+
+    used: steps that have used a panel; loaded: cycles of all loads so far.
+    """
+
+    t: int
+    places: dict[Store, _Place]
+    used: dict[Panel, int]
+    in_memory: dict[Panel, bool]
+    started: set[Panel]
+    events: list[Event]
+    loaded: float
+
+    def copy(self) -> _State:
+        """The same state, which no longer changes with this one's."""
+        places = {store: place.copy() for store, place in self.places.items()}
+        events, used, in_memory = list(self.events), dict(self.used), dict(self.in_memory)
+        return _State(self.t, places, used, in_memory, set(self.started), events, self.loaded)
+
+
+class Residency:
+    """Walks over the steps; `spilled` afterwards holds the panels that were stored only to make room.
+
+    most: cycles that the schedule may take; Hopeless is raised as soon as its loads and the work that waits for them
+    take longer.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], manifest: Manifest, latency: int = 20, most: float = float("inf")
+    ) -> None:
+        self.steps, self.manifest, self.most = steps, manifest, most
+        self.costs = CostModel(manifest, latency)
+        self.word_cycles = manifest.word_bytes / manifest.parameters["AXI_BYTES"]
+        self.outline = _Outline(steps, self.costs)
+        self.spilled: set[Panel] = set()
+        self.clock = 0.0
+        places = {
             store: _Place(size, manifest.parameters["BANKS"] if store is Store.SCRATCHPAD else 1)
             for store, size in place_sizes(manifest).items()
         }
-        self.events: list[Event] = []
-        self.spilled: set[Panel] = set()
-        self.uses: dict[Panel, list[int]] = defaultdict(list)
-        self.last_write: dict[Panel, int] = {}
-        self.clock = 0.0
-        self.when = np.zeros(len(steps) + 1)
-        self.in_memory: dict[Panel, bool] = {}
-        self.started: set[Panel] = set()
-        self._index()
+        in_memory = {panel: panel.filled for panel in self.outline.uses}
+        self._enter(_State(0, places, dict.fromkeys(self.outline.uses, 0), in_memory, set(), [], 0.0))
+        self.kept: list[_State] = []
 
-    def _index(self) -> None:
-        for t, step in enumerate(self.steps):
-            cost = self.costs.cost(step.op, step.operands, step.flags)
-            weight = 1.0 if step.op == "GEMM" else 0.25
-            self.when[t + 1] = self.when[t] + weight * cost.work
-            for panel in step.panels():
-                self.uses[panel].append(t)
-            for ref in step.refs.values():
-                if ref.writes:
-                    self.last_write[ref.panel] = t
-        for panel in self.uses:
-            self.in_memory[panel] = panel.filled
-            self.uses[panel].reverse()
+    def _enter(self, state: _State) -> None:
+        self.state, self.places, self.events = state, state.places, state.events
+        self.used, self.in_memory, self.started = state.used, state.in_memory, state.started
 
     def run(self) -> list[Event]:
         """The instructions of all steps with their loads and stores."""
-        for t, step in enumerate(self.steps):
-            self.clock = float(self.when[t])
-            needed = list(step.panels())
-            for panel in needed:
-                self._pin(panel)
-            for panel in needed:
-                if panel not in self.places[panel.store].start:
-                    self._bring(panel, step.layer)
-            self.events.append(self._compute(step))
-            self._after(t, step, needed)
+        every = max(STRIDE, len(self.steps) // STATES)
+        for t in range(self.state.t, len(self.steps)):
+            if t % every == 0:
+                self.state.t = t
+                self.kept.append(self.state.copy())
+            self._step(t, self.steps[t])
         return self.events
+
+    def again(self, t: int) -> list[Event]:
+        """As `run`, where only what happens from step `t` on may have changed."""
+        self._enter(next(state for state in reversed(self.kept) if state.t <= t).copy())
+        self.kept.clear()
+        return self.run()
+
+    def _step(self, t: int, step: Step) -> None:
+        self.clock = self.outline.when[t]
+        for panel in step.panels:
+            self._pin(panel)
+        for panel in step.panels:
+            if panel not in self.places[panel.store].where:
+                self._bring(panel, step.layer)
+        if step.op == "GEMM" and self.state.loaded + self.outline.left[t] > self.most:
+            raise Hopeless(len(self.events))
+        self.events.append(self._compute(step))
+        self._after(t, step)
 
     def _pin(self, panel: Panel) -> None:
         place = self.places[panel.store]
-        if panel in place.start:
-            place.next_use[place.span(panel)] = -1.0
+        where = place.where.get(panel)
+        if where is not None:
+            place.next_use[where] = -1.0
 
     def _bring(self, panel: Panel, layer: str) -> None:
         place = self.places[panel.store]
         self._allocate(place, panel, layer)
-        place.next_use[place.span(panel)] = -1.0
+        place.next_use[place.where[panel]] = -1.0
         if panel.filled or panel in self.started:
             self._transfer("LOAD", panel, layer)
 
@@ -188,21 +280,21 @@ class Residency:
             raise self._too_small(panel, place)
         for victim in place.overlapping(first, first + need):
             self._evict(place, victim, layer)
-        place.start[panel] = first
+        place.put(panel, first)
 
     def _cheapest(self, place: _Place, panel: Panel, starts: Units) -> int | None:
         """The cheapest of `starts` to take for `panel`; None if each holds something the step needs."""
         need = panel.size
         low, recent, reload = place.windows(starts, need)
-        lead = 2 * self._load_cycles(panel) + 200 if panel.filled or panel in self.started else 0.0
-        stall = np.maximum(0.0, lead - (self.clock - recent))
-        soon = np.where(np.isinf(low), 0.0, np.minimum(reload * NEAR / np.maximum(low - self.clock, 1.0), 1e6))
-        score = stall + RELOAD_WEIGHT * reload + soon + 1e-3 * np.maximum(recent - self.clock + 1e5, 0)
+        soon = np.minimum(reload * NEAR / np.maximum(low - self.clock, 1.0), 1e6)
+        score = RELOAD_WEIGHT * reload + soon + 1e-3 * np.maximum(recent - (self.clock - 1e5), 0)
+        if panel.filled or panel in self.started:
+            score += np.maximum(0.0, 2 * self._load_cycles(panel) + 200 - self.clock + recent)
         if need * SMALL < place.size:
-            score += np.arange(len(starts))[::-1] * 1e-6
-        score = np.where(low < 0, NEVER, score)
-        best = int(np.argmin(score))
-        return None if np.isinf(score[best]) else int(starts[best])
+            score += place.order(len(starts))
+        score[low < 0] = NEVER
+        best = int(score.argmin())
+        return None if score[best] == NEVER else int(starts[best])
 
     def _too_small(self, panel: Panel, place: _Place) -> InputError:
         name = {Store.SCRATCHPAD: "WORDS"}.get(panel.store, panel.store.name)
@@ -221,15 +313,19 @@ class Residency:
         place.drop(panel)
 
     def _load_cycles(self, panel: Panel) -> float:
-        return panel.size * self.manifest.word_bytes / self.manifest.parameters["AXI_BYTES"]
+        return panel.size * self.word_cycles
 
     def _transfer(self, op: str, panel: Panel, layer: str) -> None:
         if panel.home is None:
             raise self._too_small(panel, self.places[panel.store])
         place = self.places[panel.store]
-        operands = self._span_of(op, panel, place.start[panel])
+        where = place.where[panel]
+        operands = self._span_of(op, panel, where.start)
+        if op == "LOAD":
+            cost = self.costs.cost(op, operands, frozenset())
+            self.state.loaded += cost.work + cost.gap
         self.events.append(Event(op, operands, frozenset(), layer))
-        place.touched[place.span(panel)] = self.clock
+        place.touched[where] = self.clock
         self.in_memory[panel] = True
 
     def _span_of(self, op: str, panel: Panel, start: int) -> dict[str, int]:
@@ -254,40 +350,43 @@ class Residency:
 
     def _compute(self, step: Step) -> Event:
         addresses = {
-            name: (self.places[ref.panel.store].start[ref.panel] + ref.offset) * ref.scale
+            name: (self.places[ref.panel.store].where[ref.panel].start + ref.offset) * ref.scale
             for name, ref in step.refs.items()
         }
         return Event(step.op, step.operands | addresses, step.flags, step.layer)
 
-    def _after(self, t: int, step: Step, needed: list[Panel]) -> None:
-        for ref in step.refs.values():
-            if ref.writes:
-                self.in_memory[ref.panel] = False
-                self.started.add(ref.panel)
-        for panel in needed:
+    def _after(self, t: int, step: Step) -> None:
+        for panel in step.written:
+            self.in_memory[panel] = False
+            self.started.add(panel)
+        for panel in step.panels:
             place = self.places[panel.store]
-            self.uses[panel].pop()
-            if panel.through and self.last_write.get(panel) == t:
+            used = self.used[panel] = self.used[panel] + 1
+            if panel.through and self.outline.last_write.get(panel) == t:
                 self._transfer("STORE", panel, step.layer)
-            where = place.span(panel)
-            place.touched[where] = self.when[t + 1]
-            if not self.uses[panel]:
+            where = place.where[panel]
+            place.touched[where] = self.outline.when[t + 1]
+            uses = self.outline.uses[panel]
+            if used == len(uses):
                 place.drop(panel)
                 continue
-            place.next_use[where] = self.when[self.uses[panel][-1]]
-            place.reload[where] = self._load_cycles(panel) / panel.size * (1 if self.in_memory[panel] else 2)
+            place.next_use[where] = self.outline.when[uses[used]]
+            place.bring_back(panel, self.word_cycles if self.in_memory[panel] else 2 * self.word_cycles)
 
 
-def residency(steps: Sequence[Step], manifest: Manifest) -> list[Event]:
-    """Instructions of `steps` with loads and stores. Panels that had to be spilled are stored as soon as complete."""
-    first = Residency(steps, manifest)
-    events = first.run()
-    late = [panel for panel in first.spilled if not panel.through]
+def residency(steps: Sequence[Step], manifest: Manifest, latency: int = 20, most: float = float("inf")) -> list[Event]:
+    """Instructions of `steps` with loads and stores. Panels that had to be spilled are stored as soon as complete.
+
+    Raises Hopeless if that cannot be done within `most` cycles, InputError if it does not fit.
+    """
+    walk = Residency(steps, manifest, latency, most)
+    events = walk.run()
+    late = [panel for panel in walk.spilled if not panel.through]
     if not late:
         return events
     for panel in late:
         panel.through = True
-    events = Residency(steps, manifest).run()
+    events = walk.again(min(walk.outline.last_write[panel] for panel in late))
     for panel in late:
         panel.through = False
     return events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -17,9 +18,9 @@ from mfm.run.cycles import run_cycles
 from mfm.schedule.lower import Choices, Lowering
 from mfm.schedule.order import program_order
 from mfm.schedule.panels import Memory
-from mfm.schedule.residency import residency
+from mfm.schedule.residency import Hopeless, residency
 
-EFFORT = 30_000
+EFFORT = 22_000
 """Instructions the search may emit over the schedules it tries at a level: bounds its time on every machine alike."""
 LADDER_BYTES = 65_536
 """The least scratchpad searched on the way to a larger one."""
@@ -37,18 +38,24 @@ class Scheduled:
 
 
 def build(
-    graph: IntegerGraph, manifest: Manifest, choices: Choices, latency: int = 20, memory: Memory | None = None
+    graph: IntegerGraph,
+    manifest: Manifest,
+    choices: Choices,
+    latency: int = 20,
+    memory: Memory | None = None,
+    most: float = float("inf"),
 ) -> Program:
     """The program of one set of choices, in `memory` (a fresh one) with what is there already.
 
-    Raises InputError if it does not fit the machine; `memory` is then of no further use.
+    Raises InputError if it does not fit the machine, and Hopeless if it is found on the way that it must take more
+    than `most` cycles; `memory` is then of no further use.
     """
     used = manifest
     if choices.words:
         limited = manifest.parameters | {"WORDS": min(choices.words, manifest.parameters["WORDS"])}
         used = manifest.model_copy(update={"parameters": limited})
     lowered = Lowering(graph, used, choices, Memory() if memory is None else memory).run()
-    events = program_order(residency(lowered.steps, used), used, latency)
+    events = program_order(residency(lowered.steps, used, latency, most), used, latency)
     builder = ProgramBuilder(manifest)
     for event, need in events:
         builder.emit(event.op, event.operands, event.flags, event.layer, need)
@@ -81,7 +88,11 @@ def schedule(
     parameter that is too small if nothing fits.
     """
     search = _Search(graph, manifest, latency, effort, Memory() if memory is None else memory)
-    return search.run()
+    gc.freeze()
+    try:
+        return search.run()
+    finally:
+        gc.unfreeze()
 
 
 class _Search:
@@ -115,24 +126,36 @@ class _Search:
         if self.best is None:
             for choices in self._last_starts(words):
                 self._try(replace(choices, words=limit))
-        for name, values in self._axes(words):
-            for value in values:
-                if self.best is not None and self.effort < self.limit:
-                    self._try(replace(self.best[1], **{name: value}))
+        self._descend(words)
         found = self.best
         self.best = min((item for item in (before, found) if item is not None), key=lambda item: item[0], default=None)
         if self.best is not found:
             self.best_memory = self.level_memory
         self.level_memory = self.best_memory
 
+    def _descend(self, words: int) -> None:
+        """Change one choice of the best at a time, again as long as that gains something and effort is left."""
+        gained = True
+        while gained and self.best is not None and self.effort < self.limit:
+            before = self.best[0]
+            for name, values in self._axes(words):
+                for value in values:
+                    if self.effort < self.limit:
+                        self._try(replace(self.best[1], **{name: value}))  # type: ignore[arg-type]
+            gained = self.best[0] < before
+
     def _try(self, choices: Choices) -> None:
         if choices in self.seen:
             return
-        memory = self.memory.copy()
+        memory, most = self.memory.copy(), float("inf") if self.best is None else self.best[0]
         try:
-            program = build(self.graph, self.manifest, choices, self.latency, memory)
+            program = build(self.graph, self.manifest, choices, self.latency, memory, most)
         except InputError as error:
             self.seen[choices], self.error = None, error
+            return
+        except Hopeless as error:
+            self.seen[choices] = None
+            self.effort += error.events
             return
         self.effort += len(program.instructions)
         cycles = run_cycles(program, self.manifest, self.latency).cycles
@@ -173,12 +196,12 @@ class _Search:
         return -(-rows // self.manifest.tile)
 
     def _chunks(self, words: int, groups: int) -> list[int]:
-        """Row groups that may pass together: those whose widest rows fit beside the weights for them."""
+        """Row groups that may pass together: the most whose widest rows fit beside the weights for them, and fewer."""
         widest = max((op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)), default=1)
         panel = -(-widest // self.manifest.dot) * self._step
         beside = 1 if self.manifest.dot <= self.manifest.tile else 2
         fit = [count for count in (1, 2, 3, 4) if count < groups and (count + beside) * panel <= words]
-        return [0, *(fit[-3:] or [1])]
+        return fit[:-4:-1] or [1]
 
     def _axes(self, words: int) -> list[tuple[str, list[int]]]:
         """What may be changed in the best so far, one at a time, the likeliest to matter first."""
@@ -190,11 +213,13 @@ class _Search:
         groups = -(-blocks // self._step)
         step = self._step * self.manifest.tile // self.manifest.dot
         return [
+            ("chunk", [*self._chunks(words, groups), 0]),
             ("ahead", [0, 1]),
-            ("chunk", self._chunks(words, groups)),
-            ("interleave", [0, 2, 3]),
-            ("columns", [12 * step, 4 * step, 0]),
+            ("columns", [12 * step, 4 * step]),
+            ("interleave", [2]),
             ("context_home", [0, 1]),
+            ("interleave", [0, 3]),
+            ("columns", [0]),
             ("sweep", sorted({0, -(-groups // 2)})),
             ("weight_words", panels),
             ("group", sorted({g for g in (1, 2, 4) if g <= blocks})),

@@ -276,3 +276,15 @@ def test_profile_says_where_the_cycles_go(capsys: pytest.CaptureFixture[str]) ->
     found = shown["profile"]
     assert sum(layer["mac_cycles"] for layer in found["layers"]) <= found["cycles"]
     assert set(found["busy_cycles"]) == {"load", "store", "matrix", "vector"}
+    assert {region["kind"] for region in found["memory"]} >= {"input", "output", "constants", "program"}
+
+
+@pytest.mark.parametrize("name", ["p.svg", "p.png"])
+def test_profile_draws(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["mfm", "profile", "encoder-block-8-16-2-32", "--plot", str(tmp_path / name)]) == 0
+    assert "Cycles without a beat" in capsys.readouterr().out
+    first = (tmp_path / name).read_bytes()
+    assert cli.run(["mfm", "profile", "encoder-block-8-16-2-32", "--plot", str(tmp_path / name)]) == 0
+    assert (tmp_path / name).read_bytes() == first
+    capsys.readouterr()
+    assert "is not a plot's name" in refused(capsys, "mfm", "profile", "encoder-block-8-16-2-32", "--plot", "p.txt")

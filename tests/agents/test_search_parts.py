@@ -82,6 +82,23 @@ def test_every_block_has_a_size_that_grows_with_the_design(block: str) -> None:
     assert depth(block, large) >= depth(block, POINT) > 0
 
 
+MEASURED = {
+    "norm": {(4, 4): 867_193, (8, 1): 1_667_423, (16, 1): 3_267_938},
+    "eltwise": {(4, 2): 674_452, (8, 1): 1_304_732, (16, 1): 2_565_360},
+    "vector_unit": {(4, 4): 429_319, (8, 1): 367_411, (16, 1): 614_131, (8, 4): 745_686, (4, 16): 948_269},
+}
+"""Area of the expert's blocks in osu018, um2, without the blocks below them, by T and D."""
+
+
+@pytest.mark.parametrize("block", MEASURED)
+def test_sizes_grow_as_measured_areas_do(block: str) -> None:
+    base = {name: p.default for name, p in contracts.load("top").parameters.items()}
+    ratios = [
+        area / size(block, base | {"T": t, "D": d, "VECTOR_PARAMS": 512}) for (t, d), area in MEASURED[block].items()
+    ]
+    assert ratios == pytest.approx([133.0] * len(ratios), rel=0.12)
+
+
 costs = st.tuples(st.integers(1, 9), st.integers(1, 5)).map(lambda c: BlockCost(float(c[0]), float(c[1]), 0.0))
 
 

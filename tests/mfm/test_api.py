@@ -16,7 +16,7 @@ from mfm.compress.integer import execute
 from mfm.run.calibrate import calibrate
 from mfm.run.cycles import run_cycles
 from mfm.run.rtl import open_runner, run_rtl
-from mfm.run.timing import NAMES
+from mfm.run.timing import NAMES, Timing
 from mfm.schedule.schedule import schedule
 from mfm.workloads import random_input
 from tests.mfm.machines import block, machine
@@ -72,6 +72,8 @@ class TestRtl:
     def test_measured_constants_make_the_model_no_worse(self, expert: Design) -> None:
         found = calibrate(expert)
         assert set(found.timing) <= set(NAMES)
+        defaults = {name: getattr(Timing(), name) for name in found.timing if name.startswith(("soft", "layer", "add"))}
+        assert {name: found.timing[name] for name in defaults} == pytest.approx(defaults, abs=0.51)
         graph = block(12, 16, 2, 32)
         program = schedule(graph, expert.manifest, effort=0).program
         measured = run_rtl(program, expert, [random_input(graph)])[0].cycles

@@ -14,7 +14,6 @@ from hwlib.errors import InputError
 from mfm.program.builder import ProgramBuilder
 from mfm.program.program import Program
 from mfm.run.cycles import run_cycles, simulate_stream
-from mfm.run.profile import profile
 from mfm.run.timing import NAMES, Timing
 from mfm.schedule.schedule import schedule
 from tests.mfm.machines import block, machine
@@ -106,15 +105,3 @@ def test_deeper_queues_make_a_run_no_slower() -> None:
 def test_an_unknown_constant_is_refused() -> None:
     with pytest.raises(InputError, match="unknown timing constant 'matrix_beet'; use some of fetch"):
         run_cycles(compiled(), MANIFEST.model_copy(update={"timing": {"matrix_beet": 1.0}}))
-
-
-def test_a_profile_accounts_for_every_beat_and_idle_cycle() -> None:
-    program = compiled()
-    found = profile(program, MANIFEST)
-    timeline = run_cycles(program, MANIFEST)
-    assert found.cycles == timeline.cycles
-    assert sum(layer.mac_cycles for layer in found.layers) == program.mac_beats
-    assert found.busy_cycles["matrix"] == round(timeline.busy(isa.Engine.MATRIX))
-    matrix = [i for i in timeline.intervals if i.engine is isa.Engine.MATRIX]
-    idle = sum(layer.array_idle_cycles for layer in found.layers)
-    assert abs(idle + found.busy_cycles["matrix"] - matrix[-1].end) <= len(found.layers) + 2
