@@ -14,7 +14,8 @@ from agents.evaluator import Measured
 from agents.kept import kept, sources
 from agents.records import GateOutcome
 from agents.store import write_atomically
-from agents.workload import GoldenWorkload, WorkloadCycles, compiler, content
+from agents.strictness import gate_context
+from agents.workload import WorkloadCycles, compiler, content
 from hwlib.design import Design, Manifest, block_parameters, platform_files
 from hwlib.spec import Spec
 from hwlib.tech import technology
@@ -25,23 +26,8 @@ from verification.memory_macros import macros_of
 from verification.synthesize import synthesize, synthesize_block, technology_digest
 from verification.system.simulation import MemoryModel
 
-TRANSACTIONS = 1000
-"""Transactions compared in each block on each simulator, over its parameter points."""
 FINDINGS = 8
 """Findings kept of a refused gate: the first are the smallest."""
-
-
-def gate_context(spec: Spec) -> gates.Context:
-    """What the gates judge a design for `spec` with."""
-    return gates.Context(
-        transactions=TRANSACTIONS,
-        workload=GoldenWorkload(spec),
-        memory_latency=spec.memory.latency_cycles,
-        technology=technology(spec.technology),
-        clock_ns=spec.clock_ns,
-        area_limit_um2=spec.budgets.area_um2,
-        power_limit_mw=spec.budgets.power_mw,
-    )
 
 
 def spec_words(spec: Spec) -> tuple[str, ...]:

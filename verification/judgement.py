@@ -162,6 +162,9 @@ class Context:
     clock_ns: float | None = None
     area_limit_um2: float | None = None
     power_limit_mw: float | None = None
+    quick: bool = False
+    """One block at its design's parameters alone, on one simulator, Yosys' lint at the smallest bench point: what an
+    edit is tried with, not what accepts it."""
     replay: tuple[str, ...] = ()
     """Words a replay command needs besides: how the caller's command line names this context."""
     progress: Callable[[str, str, str], None] = lambda gate, scope, state: None
@@ -187,5 +190,7 @@ def replay_command(gate: str, candidate: Candidate, context: Context) -> str:
     """The command a person pastes to see it again."""
     block = [] if candidate.whole else ["--block", candidate.scope]
     stimulus = ["--transactions", str(context.transactions), "--seed", str(context.seed)] if gate == "simulate" else []
-    words = ["rtloom", "verify", str(candidate.design.folder), "--gate", gate, *block, *stimulus, *context.replay]
+    quick = ["--quick"] if context.quick else []
+    words = ["rtloom", "verify", str(candidate.design.folder), "--gate", gate, *block, *quick, *stimulus]
+    words += context.replay
     return shlex.join(words)

@@ -75,7 +75,7 @@ def simulate(
         shutil.copy(executable, work / executable.name)
         limits = sandbox.Limits(seconds=seconds, processes=16)
         words = _run_words(simulator, executable.name, seed)
-        done = sandbox.run(words, work, env=_run_environment(block, seed), limits=limits)
+        done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
         path = work / "observations.jsonl"
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     return [_result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)]
@@ -138,7 +138,8 @@ def _libpython() -> str:
     return str(path)
 
 
-def _run_environment(block: str, seed: int) -> dict[str, str]:
+def run_environment(block: str, seed: int) -> dict[str, str]:
+    """Environment variables of a cocotb run of `block`."""
     return {
         "COCOTB_TEST_MODULES": "driver",
         "COCOTB_TOPLEVEL": block,

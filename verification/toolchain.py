@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from hwlib.errors import InputError
 from hwlib.tech import technology
+from verification import cache
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,23 @@ def _find_technology() -> Tool:
 
 
 def _probe(command: list[str]) -> str | None:
-    """The first dotted number a tool prints about itself; None if it cannot run."""
+    """The first dotted number a tool prints about itself; None if it cannot run.
+
+    Kept for the same file (by size and time of change): starting ten programs is most of what a kept verdict costs.
+    """
+    seen = os.stat(command[0])
+    words = f"{os.path.realpath(command[0])} {seen.st_size} {seen.st_mtime_ns} {command[1:]}"
+    path = cache.entry("tools", cache.digest({"program": words})[:32])
+    try:
+        return path.read_text()
+    except OSError:
+        version = _ask(command)
+        if version is not None:
+            cache.write_whole(path, version.encode())
+        return version
+
+
+def _ask(command: list[str]) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):

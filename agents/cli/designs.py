@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,11 +21,23 @@ Set = Annotated[
 
 def design_at(word: str, changes: list[str] | None) -> Design:
     """The design `word` names, with the parameters of `--set`; InputError for a bad name, parameter or value."""
-    from agents import api
     from hwlib.design import with_parameters
 
-    design = api.resolve_design(word)
+    design = _resolved(word)
     return with_parameters(design, **_parameters(changes)) if changes else design
+
+
+def _resolved(word: str) -> Design:
+    """The design; of words that name no campaign without what campaigns need, which takes longer to import."""
+    from hwlib.design import EXPERT, read_design
+
+    if word == "expert":
+        return read_design(EXPERT)
+    if "/" in word and Path(word).is_dir():
+        return read_design(Path(word))
+    from agents import api
+
+    return api.resolve_design(word)
 
 
 def _parameters(changes: list[str]) -> dict[str, int]:

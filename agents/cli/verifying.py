@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from verification.toolchain import Tool
 
 WORST_POINTS = 12
+TRANSACTIONS = 1000
+QUICK_TRANSACTIONS = 60
 
 
 def doctor(as_json: Json = False) -> int:
@@ -81,32 +83,40 @@ def verify(
         list[str] | None, typer.Option("--gate", help="Only this gate; repeat for more. Default: all, in order.")
     ] = None,
     block: Annotated[str, typer.Option(help="Judge one block instead of the whole design.")] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Of a block, only what an edit in progress needs: one point, one simulator.")
+    ] = False,
     spec: Annotated[
         Path, typer.Option(help="Workload, memory, technology and clock.", show_default=SHOWN_SPEC)
     ] = DEFAULT_SPEC,
     transactions: Annotated[
-        int, typer.Option(help="At least so many a block and simulator, over all parameter points.")
-    ] = 1000,
+        int | None,
+        typer.Option(help="At least so many a block and simulator, over its points. Default: 1000, quick 60."),
+    ] = None,
     seed: BenchSeed = 1,
     as_json: Json = False,
 ) -> int:
     """Run the gates on DESIGN, cheapest first, until one refuses it; kept evidence is reused. Exit 1 if refused."""
-    from agents.flow import gate_context
+    from agents.strictness import gate_context
     from hwlib import contracts
     from hwlib.spec import read_spec
     from verification import gates
 
-    if transactions < 1:
-        raise InputError(f"{transactions} transactions", "--transactions", "give at least 1")
+    wanted = transactions if transactions is not None else QUICK_TRANSACTIONS if quick else TRANSACTIONS
+    if wanted < 1:
+        raise InputError(f"{wanted} transactions", "--transactions", "give at least 1")
     names = [gates.gate(name).NAME for name in gate or []] or None
     if block and block not in contracts.names():
         raise InputError(f"no block '{block}'", "--block", f"blocks: {', '.join(contracts.names())}")
     found = design_at(design, changes)
     replay = ("--spec", str(spec.absolute()), *(word for change in changes or [] for word in ("--set", change)))
     context = replace(gate_context(read_spec(spec)), replay=replay, progress=_report_gate,
-                      transactions=transactions, seed=seed)  # fmt: skip
+                      transactions=wanted, seed=seed, quick=quick)  # fmt: skip
     candidate = gates.Candidate(found, block) if block else gates.Candidate(found)
-    results = gates.verdict(candidate, context, names)
+    if quick and not names:
+        results = gates.quick_verdict(candidate, context)
+    else:
+        results = gates.verdict(candidate, context, names)
     if not results:
         raise InputError(f"{', '.join(names or [])} judges whole designs", "--gate", "leave --block out")
     accepted = all(result.passed for result in results)

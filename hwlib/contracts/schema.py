@@ -133,6 +133,10 @@ def names() -> tuple[str, ...]:
     return ORDER
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The C parser where PyYAML has it, ten times as fast: every command reads the contracts."""
+
+
 @lru_cache
 def load(name: str) -> Contract:
     """The contract of block `name`; InputError if there is none or the file does not fit the schema."""
@@ -140,7 +144,7 @@ def load(name: str) -> Contract:
     if not path.exists():
         raise InputError(f"no contract '{name}'", str(FOLDER.name), f"use one of {', '.join(ORDER)}")
     try:
-        return Contract.model_validate(yaml.safe_load(path.read_text()))
+        return Contract.model_validate(yaml.load(path.read_text(), Loader=_LOADER))
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.flow import gate_context
+from agents.strictness import gate_context
 from hwlib.spec import Budgets, Spec
 
 

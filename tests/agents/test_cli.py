@@ -55,6 +55,7 @@ ONE_LINE = [
     ("verify expert --block nothing", "no block 'nothing'"),
     ("verify expert --block softmax --gate integrate", "judges whole designs"),
     ("verify expert --transactions 0", "give at least 1"),
+    ("verify expert --quick", "name it with --block"),
     ("verify expert --set T=3", "T"),
     ("verify expert --set T", "write NAME=VALUE"),
     ("verify expert --set WIDTH=3", "write NAME=VALUE"),

@@ -37,7 +37,7 @@ BLOCK_GATES = ("policy", "lint", "simulate")
 
 __all__ = [
     "BLOCK_GATES", "GATES", "Candidate", "Context", "Finding", "Gate", "GateResult", "Workload", "WorkloadReport",
-    "gate", "judge", "verdict",
+    "gate", "judge", "quick_verdict", "verdict",
 ]  # fmt: skip
 
 
@@ -107,6 +107,20 @@ def judge_all(
     alone = replace(context, jobs=1)
     with ThreadPoolExecutor(context.jobs) as pool:
         return list(pool.map(lambda candidate: judge(name, candidate, alone, evidence), candidates))
+
+
+def quick_verdict(candidate: Candidate, context: Context, evidence: Evidence | None = None) -> list[GateResult]:
+    """The gates of one block side by side, as far as an edit in progress needs them; results up to the first refusal.
+
+    Raises InputError for a whole design.
+    """
+    if candidate.whole:
+        raise InputError("a quick verdict is of one block", "--quick", "name it with --block")
+    hasty = replace(context, quick=True, jobs=1)
+    with ThreadPoolExecutor(len(BLOCK_GATES)) as pool:
+        results = list(pool.map(lambda name: judge(name, candidate, hasty, evidence), BLOCK_GATES))
+    refused = next((i for i, result in enumerate(results) if not result.passed), len(results))
+    return results[: refused + 1]
 
 
 def verdict(

@@ -29,6 +29,9 @@ VERSION = 4
 SMALL = 32
 """T*T*D up to which Icarus runs a design's own parameters too."""
 
+QUICK = 256
+"""T*T*D up to which a quick run takes Icarus, which has less to build; above it Verilator."""
+
 _FAULT = re.compile(r"cycle (?P<cycle>\d+): (?P<interface>\w*): (?P<what>.*)")
 _Found = tuple[int, Finding]
 """A finding and how far into the run it showed: the nearest come first."""
@@ -46,7 +49,7 @@ class _Job:
 
 def settings(candidate: Candidate, context: Context) -> str:
     """How much is run, where, from which seed, by which benches and golden functions."""
-    runs = f"{candidate.points()} {context.simulators} {SMALL}"
+    runs = f"{candidate.points()} {context.simulators} {SMALL} {f'quick {QUICK}' if context.quick else ''}"
     return f"{context.transactions} {context.seed} {runs} {_bench_digest()}"
 
 
@@ -83,6 +86,10 @@ def run(candidate: Candidate, context: Context) -> GateResult:
 
 def _jobs(candidate: Candidate, context: Context) -> list[_Job]:
     """A run for each point and simulator; a simulator's transactions are spread over its points."""
+    if context.quick:
+        point = candidate.own_point()
+        size = point.get("T", 1) ** 2 * point.get("D", 1)
+        return [_Job(candidate.scope, point, "icarus" if size <= QUICK else "verilator", context.transactions)]
     jobs = []
     for simulator in context.simulators:
         points = [point for point in candidate.points() if _runs(point, simulator, candidate)]
