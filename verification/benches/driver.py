@@ -512,13 +512,21 @@ def byte_mask(strobes: int) -> int:
 
 @cocotb.test()
 async def scenarios(dut: Any) -> None:
-    """Run every scenario of the stimulus, one after another on the same simulation."""
+    """Run every scenario of the stimulus, one after another on the same simulation.
+
+    With `choices`, pairs of a value of the input `choice` and a scenario's number, run these pairs instead.
+    """
     with open("stimulus.json") as file:
         stimulus = json.load(file)
     bench = Bench(dut, stimulus["interfaces"])
     await bench.half  # Icarus forgets what is written at time 0
     with open("observations.jsonl", "w") as out:
-        for scenario in stimulus["scenarios"]:
+        choice = Pin(dut.choice, 16) if "choices" in stimulus else None
+        every = [(0, number) for number in range(len(stimulus["scenarios"]))]
+        for value, number in stimulus.get("choices", every):
+            scenario = stimulus["scenarios"][number]
+            if choice:
+                choice.write(value)
             for channel in bench.channels.values():
                 channel.may_withdraw = False
             report = await bench.run(scenario)
