@@ -83,7 +83,7 @@ def plant(files: Sequence[Path], block: str, point: Mapping[str, int], count: in
     cells = tuple(path for path in files if path.stem == MEMORY_CELL)
     script = _elaboration(block, point, bool(cells))
     parts = {"files": cache.digest_files(tuple(files)), "script": script, "sample": f"{count} {seed} {CHOICE_BITS}",
-             "yosys": toolchain.tool("yosys").version}  # fmt: skip
+             "yosys": str(toolchain.tool("yosys").version)}  # fmt: skip
     key = cache.digest(parts)
     done = cache.entry("mutants", key)
     if not done.is_dir():

@@ -70,9 +70,7 @@ def simulate(
     stimulus = exchange.encode(promise, point, scenarios)
     executable = build(block, files, point, simulator, promise.ports(point))
     lines, done = run(executable, block, stimulus, simulator, seed, seconds)
-    return [
-        result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)
-    ]
+    return [result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)]
 
 
 def run(

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import campaigns, comparing, demonstration, generating, models, reviewing, verifying
+from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, verifying
 from hwlib.errors import InputError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("diff", reviewing.diff),
     ("compare", comparing.compare),
     ("verify", verifying.verify),
+    ("mutants", grading.mutants),
     ("synth", verifying.synth),
     ("generate", generating.generate),
     ("demo", demonstration.demo),

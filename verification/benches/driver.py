@@ -78,11 +78,13 @@ class Channel:
             pin.write(value)
 
     def idle(self, rng: random.Random) -> None:
-        """Offer nothing; the payload turns to noise, so that a block that reads it without valid shows."""
+        """Offer nothing; each field turns to noise or stays, so that a block that reads it without valid shows."""
         if self.valid.value != 0:
             self.valid.write(0)
             for pin in self.pins:
-                pin.write(rng.getrandbits(pin.width))
+                noise = rng.getrandbits(pin.width + 1)
+                if noise & 1 or pin.value < 0:
+                    pin.write(noise >> 1)
 
     def sample(self, bench: Bench) -> list[int] | None:
         """The payload accepted in this cycle, if any; faults of the block's side become violations."""
