@@ -34,7 +34,10 @@ COUNTERS, COUNTER_BASE, COUNTER_BYTES = 15, 0x100, 8
 WRITABLE = (CONTROL, PROGRAM_LOW, PROGRAM_HIGH)
 START, CLEAR, IRQ_ENABLE = 1, 1 << 1, 1 << 8
 SLVERR = 2
+ADDRESS_BITS = 12
 WORD = (1 << 32) - 1
+MIN_ACCESSES = 60
+"""Reads and writes of a scenario at least: two runs or more."""
 LATENCY = 4
 INTERVALS = {"aw": 3, "ar": 4}
 """Cycles a write and a read may take at full rate."""
@@ -70,7 +73,7 @@ _PLANS = (
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Runs with random register traffic, short and long ones, none at full rate, a reset in mid-flight."""
-    count = max(20, -(-transactions // len(_PLANS)))
+    count = max(MIN_ACCESSES, -(-transactions // len(_PLANS)))
     return [_scenario(plan, point, seed * len(_PLANS) + index, count) for index, plan in enumerate(_PLANS)]
 
 
@@ -157,8 +160,11 @@ class _Script:
 
 
 def _others(rng: random.Random) -> tuple[int, int]:
-    """A read-only and an undefined address."""
+    """A read-only and an undefined address, often one bit from a defined one."""
     undefined = rng.choice((0x1C, 0x20 + 4 * rng.randrange(56), 0x178 + 4 * rng.randrange(0x3A2)))
+    alias = rng.choice((*range(0, 0x1C, 4), COUNTER_BASE)) ^ 1 << rng.randrange(2, ADDRESS_BITS)
+    if rng.random() < 0.5 and alias not in range(0x1C) and _counter(alias) is None:
+        undefined = alias
     return rng.choice((STATUS, PC, VERSION, CONFIG, COUNTER_BASE + 4 * rng.randrange(2 * COUNTERS))), undefined
 
 
