@@ -59,6 +59,7 @@ class _Plan:
     patience: float = 0.97
     paced: bool = False
     reset: bool = False
+    sweep: bool = False
 
 
 _PLANS = (
@@ -67,12 +68,13 @@ _PLANS = (
     _Plan("long-runs", gap=0.6, patience=0.995),
     _Plan("refused", stall=0.8),
     _Plan("idle", gap=0.0, stall=0.0, paced=True),
+    _Plan("neighbours", gap=0.1, stall=0.1, sweep=True),
     _Plan("reset", reset=True),
 )
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Runs with random register traffic, short and long ones, none at full rate, a reset in mid-flight."""
+    """Runs with random register traffic, short and long ones, none at full rate, addresses near registers, a reset."""
     count = max(MIN_ACCESSES, -(-transactions // len(_PLANS)))
     return [_scenario(plan, point, seed * len(_PLANS) + index, count) for index, plan in enumerate(_PLANS)]
 
@@ -80,6 +82,8 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, count: int) -> Scenario:
     rng = random.Random(seed)
     script = _Script(rng)
+    if plan.sweep:
+        script.sweep()
     while len(script.aw) + len(script.ar) < count:
         if plan.paced:
             script.write_idle(count // 2)
@@ -142,6 +146,15 @@ class _Script:
             address = self.rng.choice((*WRITABLE, *_others(self.rng)))
             keep = ~START & WORD if address == CONTROL else WORD
             self._write(address, self.rng.getrandbits(32) & keep, after)
+
+    def sweep(self) -> None:
+        """Every address one bit from a defined one: writes there change nothing, reads tell it is none."""
+        near = {register: [register ^ 1 << bit for bit in range(2, ADDRESS_BITS)] for register in range(0, 0x1C, 4)}
+        for register in WRITABLE:
+            for address in near[register]:
+                if address not in WRITABLE:
+                    self._write(address, self.rng.getrandbits(32) & ~START, ())
+        self._read([*WRITABLE, *(address for nearby in near.values() for address in nearby)], (("b", len(self.aw)),))
 
     def read_random(self, count: int, after: After) -> None:
         counter = [COUNTER_BASE + 4 * self.rng.randrange(2 * COUNTERS) for _ in range(3)]
