@@ -126,7 +126,7 @@ BROKEN = {
         "sequencer", "sequencer_queue.v", " || vector_lead[15]", "", ("load", "store", "matrix", "vector")
     ),
     "sequencer: one space too many": Broken(
-        "sequencer", "sequencer_check.v", "x_space > 8'd3", "x_space > 8'd4", ("load",)
+        "sequencer", "sequencer_check.v", "x_space > 8'd3", "x_space > 8'd4", ("load", "finish")
     ),
     "control: starts while it runs": Broken("control", "control.v", "w_data[0] && !running", "w_data[0]", ("start",)),
     "control: the interrupt cannot be disabled": Broken("control", "control.v", "done && irq_enable", "done", ("irq",)),
