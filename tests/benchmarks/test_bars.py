@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwlib.design import EXPERT, read_design
-from tests.benchmarks import digits, encoder_block
+from tests.benchmarks import digits, encoder_block, random_layers
 
 
 @pytest.mark.slow
@@ -20,3 +20,11 @@ def test_an_encoder_block_keeps_the_array_busy_and_is_bit_exact(machine: str) ->
 def test_the_digits_model_is_accurate_and_bit_exact(machine: str) -> None:
     design = digits.machines(read_design(EXPERT))[machine]
     assert [bar for bar in digits.measure_machine(machine, design) if not bar.holds] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", random_layers.SHAPES)
+def test_random_layers_are_bit_exact(machine: str) -> None:
+    design = random_layers.machines(read_design(EXPERT))[machine]
+    count = random_layers.LAYERS // len(random_layers.SHAPES)
+    assert [bar for bar in random_layers.measure_machine(machine, design, count, seed=0) if not bar.holds] == []
