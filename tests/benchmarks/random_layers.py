@@ -25,7 +25,7 @@ from tests.benchmarks.bars import Bar, at_least, at_most, figure, main
 from tests.benchmarks.layer_graphs import random_layer
 from verification.system import MemoryModel
 
-LAYERS = 220
+LAYERS = 1000
 LEAST = 200
 SHAPES: Mapping[str, Mapping[str, int]] = {
     "T=2 D=4, 4 bytes": {"T": 2, "D": 4, "WORDS": 2048, "AXI_BYTES": 4, "ACT_LANES": 1},

@@ -1,6 +1,6 @@
 // array_group: SIZE products of each of T dot products that share their multipliers, as carry-save pairs.
-// sum + carry = dot product + SIZE * 2^15, exactly, 1 cycle later (2 with STAGED); both are 0 unless `live`, in the
-// cycle before. Free running.
+// sum + carry = dot product + SIZE * 2^15, exactly, 1 cycle later (2 with STAGED); unless `live`, in the cycle before,
+// the dot product counts as 0. Free running.
 // A product is eight rows of single-bit products; those of negative weight are complemented (Baugh and Wooley
 // 1973), which the constant makes up for. The rows go by threes through full adders, level by level (Wallace 1964);
 // rows of equal weight stand together, so that few adders have an idle input. With STAGED registers cut the tree
@@ -23,10 +23,12 @@ module array_group #(
     localparam CUT  = 18;                     // rows left where the tree is cut, at most
     localparam LEFT = STAGED ? rows_after(ROWS) : ROWS;
     localparam FIX  = 256 * SIZE;             // with SIZE * 2^15, what the complemented products add
-    localparam [LANE-1:0] BYTE = 255, TOP = 128, ONE = 1, FIX_BITS = FIX[LANE-1:0];
+    localparam BASE = 32768 * SIZE;
+    localparam [LANE-1:0] BYTE = 255, TOP = 128, ONE = 1, FIX_BITS = FIX[LANE-1:0], BASE_BITS = BASE[LANE-1:0];
     localparam [W-1:0] BYTES    = {T{BYTE}};
     localparam [W-1:0] TOP_BITS = {T{TOP}};
     localparam [W-1:0] LOW_BITS = {T{ONE}};
+    localparam [W-1:0] NO_ROW   = {W{1'b0}};
 
     function [31:0] rows_after;
         input [31:0] rows;
@@ -88,7 +90,7 @@ module array_group #(
             reg  [W*LEFT-1:0] held;
             always @(posedge clk)
                 held <= fewer[W*LEFT-1:0];
-            assign last = compress({{W*(ROWS-LEFT){1'b0}}, held}, LEFT, 2);
+            assign last = compress({{(ROWS-LEFT){NO_ROW}}, held}, LEFT, 2);
             wire unused = &{1'b0, fewer[W*ROWS-1:W*LEFT]};
         end else begin : whole
             assign last = compress(rows, ROWS, 2);
@@ -96,7 +98,7 @@ module array_group #(
     endgenerate
 
     always @(posedge clk)
-        {carry, sum} <= last[2*W-1:0] & {2*W{live}};
+        {carry, sum} <= live ? last[2*W-1:0] : {{W{1'b0}}, {T{BASE_BITS}}};
 
     wire unused = &{1'b0, last[W*ROWS-1:2*W]};
 endmodule
