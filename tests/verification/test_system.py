@@ -162,6 +162,8 @@ FAR = MemoryModel(latency=300)
 BAD = {
     "illegal opcode": Bad((*SUM[:3], 0x77, *SUM[3:]), Fault.ILLEGAL_INSTRUCTION, 3),
     "illegal flag": Bad((SUM[0], SUM[1] | 1 << 8, *SUM[2:]), Fault.ILLEGAL_INSTRUCTION, 1),
+    "reserved bit": Bad((*SUM[:2], SUM[2] | 1 << 255, *SUM[3:]), Fault.ILLEGAL_INSTRUCTION, 2),
+    "reserved bit of END": Bad((*SUM[:5], SUM[5] | 1 << isa.HEADER_BITS), Fault.ILLEGAL_INSTRUCTION, 5),
     "no rows": Bad((changed(SUM[0], rows=0), *SUM[1:]), Fault.ILLEGAL_INSTRUCTION, 0),
     "no such space": Bad((*SUM[:2], changed(SUM[2], space=4)), Fault.ILLEGAL_INSTRUCTION, 2),
     "address out of range": Bad((*SUM[:3], addition(SMALLEST["WORDS"]), *SUM[4:]), Fault.ADDRESS_RANGE, 3),
