@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwlib.design import EXPERT, read_design
-from tests.benchmarks import digits, encoder_block, random_layers
+from tests.benchmarks import corners, digits, encoder_block, random_layers
 
 
 @pytest.mark.slow
@@ -28,3 +28,10 @@ def test_random_layers_are_bit_exact(machine: str) -> None:
     design = random_layers.machines(read_design(EXPERT))[machine]
     count = random_layers.LAYERS // len(random_layers.SHAPES)
     assert [bar for bar in random_layers.measure_machine(machine, design, count, seed=0) if not bar.holds] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", corners.SHAPES)
+def test_the_ends_of_the_range_work(machine: str) -> None:
+    design = corners.machines(read_design(EXPERT))[machine]
+    assert [bar for bar in corners.measure_corner(machine, design) if not bar.holds] == []

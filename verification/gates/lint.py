@@ -39,7 +39,7 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     findings: dict[Finding, None] = dict.fromkeys(candidate.missing())
     points = candidate.points()[:1] if candidate.whole else candidate.points()
     for point in () if findings else points:
-        findings |= dict.fromkeys(_verilator(candidate, point))
+        findings |= dict.fromkeys(verilator(candidate, point))
         if not findings:
             findings |= dict.fromkeys(_yosys(candidate, point))
     return GateResult(
@@ -52,7 +52,8 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     )
 
 
-def _verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+def verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+    """What Verilator, all warnings on, finds in the candidate's own files at the parameters `point`."""
     with cache.scratch_folder("lint") as work:
         names = copy_sources(candidate.files(), work)
         words = ["verilator", "--lint-only", "-Wall", "--timing", "--language", "1364-2005"]
