@@ -23,6 +23,7 @@ SHAPES: Mapping[str, Mapping[str, int]] = {
     "1024: T=8 D=16": {"T": 8, "D": 16, "WORDS": 512, "AXI_BYTES": 32, "ACT_LANES": 2},
     "1024: T=32 D=1": {"T": 32, "D": 1, "WORDS": 2048, "AXI_BYTES": 16, "ACT_LANES": 8},
     "4096: T=8 D=64": {"T": 8, "D": 64, "WORDS": 256, "AXI_BYTES": 4, "ACT_LANES": 8},
+    "4096: T=32 D=4": {"T": 32, "D": 4, "WORDS": 512, "AXI_BYTES": 8, "ACT_LANES": 8},
     "4096: T=16 D=16": {"T": 16, "D": 16, "WORDS": 256, "AXI_BYTES": 32, "ACT_LANES": 4},
     "4096: T=64 D=1": {"T": 64, "D": 1, "WORDS": 1024, "AXI_BYTES": 32, "ACT_LANES": 16},
 }
