@@ -108,13 +108,13 @@ module eltwise_lane (
             addend <= b & {8{add}};
         end
 
+    reg  [15:0] middle_part;
+    reg  [13:0] middle_above_part;
     // The sum of middle rows carries 0, 1 or 2 into the bias' upper part, and what is added below it so too.
     wire [8:0]  bias_upper = middle_above_part[13] ? bias_plus2 : middle_above_part[12] ? bias_plus1 : bias_plus0;
     wire [15:0] top_part = {bias_upper, middle_above_part[11:5]};
     reg  [15:0] low_part;
     reg  [12:0] low_above_part;
-    reg  [15:0] middle_part;
-    reg  [13:0] middle_above_part;
     reg  [40:0] sum;
     wire [26:0] added = {2'b0, middle_above_part[4:0], middle_part[11:0], bias_low} +
                         {2'b0, low_above_part ^ LOW, low_part[11:0]} +
