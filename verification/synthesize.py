@@ -177,7 +177,7 @@ def _run_mapping(design: rtlil.Design, name: str, technology: Technology, clock_
 
 def _mapping_script(design: rtlil.Design, name: str, technology: Technology) -> str:
     boxes = "".join(f"blackbox {child}\n" for child in design.children(name))
-    avoid = " ".join(f'-dont_use "{cell}"' for cell in technology.avoid)
+    avoid = " ".join(f"-dont_use {cell}" for cell in technology.avoid)  # quotes would become part of the pattern
     constraint = "-constr abc.constr" if technology.driver else ""
     coarse = "-extra-map adders.v" if technology.adders else ""
     adders = "extract_fa -fa\ntechmap -map adders.v\nopt_clean\n" if technology.adders else ""
