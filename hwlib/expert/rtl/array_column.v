@@ -79,14 +79,22 @@ module array_column #(
         end
     endfunction
 
-    genvar r;
-    generate
-        for (r = 0; r < T; r = r + 1) begin : unit
-            reg  [31:0] acc;
-            wire [31:0] next = add(acc & {32{!first}}, sum[LANE*r +: LANE], carry[LANE*r +: LANE]);
-            always @(posedge clk)
-                acc <= next;
-            assign total[32*r +: 32] = next;
+    // The next values of all units. One vector, not a net each: simulators join the parts of a net bit by bit.
+    function [32*T-1:0] sums;
+        input [32*T-1:0] x;
+        input [W-1:0] s;
+        input [W-1:0] c;
+        integer r;
+        begin
+            for (r = 0; r < T; r = r + 1)
+                sums[32*r +: 32] = add(x[32*r +: 32], s[LANE*r +: LANE], c[LANE*r +: LANE]);
         end
-    endgenerate
+    endfunction
+
+    reg [32*T-1:0] acc;
+
+    assign total = sums(acc & {32*T{!first}}, sum, carry);
+
+    always @(posedge clk)
+        acc <= total;
 endmodule
