@@ -253,7 +253,7 @@ class _Watch:
         return data
 
     def _take_rest(self) -> None:
-        """What nobody has read yet, as far as there is room; the pipe may be held open by a child of an ended process."""
+        """What nobody has read yet, as far as there is room; a child of an ended process may hold the pipe open."""
         while len(self.output) < self.limits.output_bytes and self._take():
             pass
 
@@ -294,9 +294,8 @@ class _Watch:
 
 def _overfull(scratch: Path, limits: Limits) -> str:
     """Which bound on the scratch folder its content exceeds, or nothing."""
-    total = count = 0
-    for entry, depth in _entries(scratch):
-        count += 1
+    total = 0
+    for count, (entry, depth) in enumerate(_entries(scratch), 1):
         with contextlib.suppress(OSError):
             status = entry.stat(follow_symlinks=False)
             total += status.st_blocks * 512
@@ -322,7 +321,11 @@ def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], int]]:
 
 def sweep(scratch: Path) -> None:
     """Remove whatever is no file or folder: what is read there afterwards must not lead out, or wait for ever."""
-    odd = [e.path for e, _ in _entries(scratch) if not (e.is_dir(follow_symlinks=False) or e.is_file(follow_symlinks=False))]
+    odd = [
+        e.path
+        for e, _ in _entries(scratch)
+        if not (e.is_dir(follow_symlinks=False) or e.is_file(follow_symlinks=False))
+    ]
     for path in odd:
         with contextlib.suppress(OSError):
             os.unlink(path)
