@@ -141,8 +141,9 @@ def confined(
 
 
 def _limit_words(limits: Limits) -> list[str]:
-    """CPU time is per process: a multithreaded one may use more than wall time."""
-    sizes = [f"--data={limits.memory_bytes}", f"--fsize={limits.file_bytes}", "--core=0"]
+    """CPU time is per process: a multithreaded one may use more than wall time. One process' own data stays a little
+    below what all may hold, as code and shared pages come on top."""
+    sizes = [f"--data={limits.memory_bytes * 15 // 16}", f"--fsize={limits.file_bytes}", "--core=0"]
     return ["prlimit", *sizes, f"--cpu={int(limits.seconds * 4) + 1}", "--"]
 
 

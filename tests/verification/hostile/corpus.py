@@ -331,13 +331,13 @@ class Wrong:
 COUNT = "reg [15:0] h_n;\nalways @(posedge clk) if (!rst_n) h_n <= 0; else if (y_valid && y_ready) h_n <= h_n + 1;\n"
 
 WRONG = {
-    "constant": Wrong("always the same answer", "simulate", "expected", "assign y_data = 0;", True),
+    "constant": Wrong("nearly always the same answer", "simulate", "expected", "assign y_data = {8*T{&h_data}};", True),
     "covered_stub": Wrong("all lines run, the result is thrown away", "simulate", "expected", "assign y_data = h_data & {8*T{1'b0}};", True),
     "short_memory": Wrong("right for as many beats as a short bench has", "simulate", "expected", COUNT + "assign y_data = h_n < 20 ? h_data : 0;", True),
     "x_or_not": Wrong("right only where X decides an if", "simulate", "expected", "reg [31:0] h_never;\nalways @(posedge clk) h_never <= {h_never[30:0], h_never[31]};\nreg [8*T-1:0] h_out;\nalways @* if (h_never != 0) h_out = ~h_data; else h_out = h_data;\nassign y_data = h_out;", True),
     "divide": Wrong("X by a division by nothing", "simulate", "X bits", "wire [7:0] h_zero = h_data[7:0] & 8'd0;\nassign y_data = {h_data[8*T-1:8], h_data[7:0] / h_zero};"),
-    "loop": Wrong("a loop of gates that never settles", "lint", "loop", "wire h_a;\nassign h_a = !h_a;\nassign y_data = h_data ^ {8*T{h_a}};"),
-    "oscillator": Wrong("the same in an always block", "lint", "oop", "reg h_a;\nalways @* h_a = !h_a;\nassign y_data = h_data ^ {8*T{h_a}};"),
+    "loop": Wrong("a loop of gates that never settles", "lint", "ircular", "wire h_a;\nassign h_a = !h_a;\nassign y_data = h_data ^ {8*T{h_a}};"),
+    "oscillator": Wrong("the same in an always block", "lint", "ircular", "reg h_a;\nalways @* h_a = !h_a;\nassign y_data = h_data ^ {8*T{h_a}};"),
     "endless_for": Wrong("a loop whose count stands still", "lint", "", "integer h_i;\nreg h_a;\nalways @* begin\nh_a = 1'b0;\nfor (h_i = 0; h_i < 4; h_i = h_i + 0) h_a = !h_a;\nend\nassign y_data = h_data ^ {8*T{h_a}};"),
     "unrolled": Wrong("a loop of two thousand million", "lint", "", "integer h_i;\nreg h_a;\nalways @* begin\nh_a = 1'b0;\nfor (h_i = 0; h_i < 2000000000; h_i = h_i + 1) h_a = !h_a;\nend\nassign y_data = h_data ^ {8*T{h_a}};"),
     "memory": Wrong("a memory of gigabytes", "lint", "", "reg [7:0] h_m [0:2147483646];\nalways @(posedge clk) h_m[{h_data[7:0], h_data[7:0], h_data[7:0], h_data[6:0]}] <= h_data[7:0];\nreg [7:0] h_r;\nalways @(posedge clk) h_r <= h_m[31'd5];\nassign y_data = {h_data[8*T-1:8], h_r};"),
