@@ -7,6 +7,7 @@ Bubblewrap gives a private view of the file system and private process and netwo
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import shutil
@@ -25,7 +26,11 @@ from hwlib.errors import InputError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 _CONFINE = Path(__file__).with_name("confine.py")
+_CLEARED = ("env", "-i", f"PATH={os.environ.get('PATH', os.defpath)}")
+"""Bubblewrap's own first process can be looked at from within: it must not hold our environment either."""
 _POLL_S = 0.2
+_GONE_S = 5.0
+"""How long the kernel may take to end a process space."""
 _SCAN_S = 1.0
 """How often the scratch folder is measured."""
 _FLOOD = 50
@@ -137,7 +142,7 @@ def confined(
         words = [*_limit_words(bounds), *_bubblewrap_words(scratch, readable, given)]
     else:
         words = [*_limit_words(bounds), *_confine_words(scratch, readable, given, bounds)]
-    return [*words, *command]
+    return [*_CLEARED, *words, *command]
 
 
 def _limit_words(limits: Limits) -> list[str]:
@@ -197,22 +202,51 @@ def _works(words: list[str]) -> bool:
 
 def _supervise(words: list[str], scratch: Path, limits: Limits) -> Completed:
     """Start, read output, watch time, memory, processes and files; leave nothing running."""
-    process = subprocess.Popen(
-        words,
-        cwd=scratch,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    told, tell = os.pipe()
+    if "bwrap" in words:
+        words = [*words[: words.index("bwrap") + 1], "--info-fd", str(tell), *words[words.index("bwrap") + 1 :]]
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(tell,),
+        )
+    finally:
+        os.close(tell)
     watch = _Watch(process, scratch, limits)
     try:
         stopped = watch.until_end()
     finally:
         _kill(process)
+        _await_space(told)
+        os.close(told)
         sweep(scratch)
     seconds = time.monotonic() - watch.begin
     return Completed(process.returncode, watch.output.decode(errors="replace"), seconds, stopped, watch.peak_bytes)
+
+
+def _await_space(told: int) -> None:
+    """Wait for the end of bubblewrap's process space, whose first process it told the number of: the last to go."""
+    os.set_blocking(told, False)
+    try:
+        first = json.loads(os.read(told, 4096))["child-pid"]
+    except (BlockingIOError, ValueError, KeyError, TypeError):
+        return
+    deadline = time.monotonic() + _GONE_S
+    while _lives(first) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 class _Watch:
@@ -338,10 +372,11 @@ def result_text(path: Path, most: int = 256 << 20) -> str | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+        os.close(handle)
+        return None
     with open(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            return None
         return file.read(most).decode(errors="replace")
 
 

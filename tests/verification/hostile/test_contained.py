@@ -46,7 +46,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hurried]:
     watched = Hurried(monkeypatch)
     yield watched
     assert watched.peak_bytes <= watched.memory * 1.1, "the processes held more than their limit"
-    assert alive("4712.125") == []
+    assert alive("4712.125") == [], "a process was left behind"
 
 
 def run_model(case: Case, simulator: Simulator, folder: Path, traps: Traps, hurried: Hurried) -> str:

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from agents import cli
+from hwlib import contracts
 from hwlib.design import read_design
 from tests.verification.conftest import EXPERT, AtFirstPoint, expert_text
-from tests.verification.hostile.corpus import ELABORATION, FILES, TEXT, WRONG, Case, module
+from tests.verification.hostile.corpus import COUNT, ELABORATION, FILES, TEXT, WRONG, Case, module
 from tests.verification.hostile.traps import WORD, Hurried, Traps
 from verification import gates
 from verification.evidence import Evidence
 from verification.gates import Candidate, Context, Finding, policy
+from verification.simulate import bench, simulate
 
 BLOCK = "eltwise"
 AT_ONCE = 45
@@ -207,3 +209,23 @@ def test_allowed_text_that_does_wrong_is_refused(name: str, tmp_path: Path, hurr
     last = results[-1]
     assert (last.gate, last.passed) == (case.gate, False), [str(f) for f in last.findings]
     assert any(case.words in str(finding) for finding in last.findings), [str(f) for f in last.findings]
+
+
+@pytest.mark.slow
+def test_answers_learned_by_heart_are_refused(tmp_path: Path, hurried: Hurried, traps: Traps) -> None:
+    """The public bench's own answers, beat by beat, from a table of constants: a cheat known from public reports."""
+    hurried.seconds, hurried.memory = 30, 1 << 30
+    point = contracts.load(BLOCK).bench_points[0]
+    files = Candidate(read_design(EXPERT), BLOCK).files()
+    seen = [result.observed for result in simulate(BLOCK, files, point, bench(BLOCK)(point, 1, 60))]
+    beats = max((o.transfers["y"] for o in seen if o is not None), key=len)
+    width = 8 * point["T"]
+    table = "\n".join(f"16'd{n}: h_out = {width}'h{beat.payload['data']:x};" for n, beat in enumerate(beats))
+    body = f"{COUNT}reg [8*T-1:0] h_out;\nalways @* case (h_n)\n{table}\ndefault: h_out = h_data;\nendcase\n"
+    text = expert_text(f"{BLOCK}.v", (".data(y_data[8*r +: 8])", ".data(h_data[8*r +: 8])"),
+                       ("    genvar r;", f"    wire [8*T-1:0] h_data;\n{body}assign y_data = h_out;\n    genvar r;"))  # fmt: skip
+    folder = design_with(tmp_path / "design", {f"{BLOCK}.v": text})
+    context = Context(transactions=60, jobs=1)
+    results = gates.verdict(AtFirstPoint(read_design(folder), BLOCK), context, evidence=Evidence(tmp_path / "evidence"))
+    assert (results[-1].gate, results[-1].passed) == ("simulate", False), results[-1].findings
+    assert any("expected" in str(finding) for finding in results[-1].findings)
