@@ -97,7 +97,7 @@ def lint(path: Path) -> sandbox.Completed:
 
 
 def lint_reasons(done: sandbox.Completed) -> set[str]:
-    """Verilator's codes; an error without one by what is missing, else as an error of syntax."""
+    """Verilator's codes; an error without one by whether a file is missing."""
     if done.ok:
         return set()
     found = set(re.findall(r"^%(?:Warning|Error)-(\w+):", done.output, re.MULTILINE))
@@ -105,7 +105,7 @@ def lint_reasons(done: sandbox.Completed) -> set[str]:
         if re.search("Cannot find|Can't find|not defined", text):
             found.add("needs another file")
         elif not text.startswith("Internal"):
-            found.add("an error without a code")
+            found.add("syntax, often for want of an included file")
     return found or {UNEXPLAINED}
 
 

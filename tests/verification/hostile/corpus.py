@@ -251,7 +251,7 @@ GENERATE += "for (k = 0; k < 900; k = k + 1) begin : c\nwire [H:0] w;\nend\nend\
 ELABORATION = {
     "function_itself": Case("a function that calls itself", "not declared before it", "function integer h_f;\ninput [31:0] n;\nh_f = h_f(n + 1);\nendfunction\nlocalparam H = h_f(1);", tools="ivy"),
     "function_pair": Case("functions that call each other", "not declared before it", "function integer h_f;\ninput [31:0] n;\nh_f = h_g(n);\nendfunction\nfunction integer h_g;\ninput [31:0] n;\nh_g = h_f(n);\nendfunction\nlocalparam H = h_f(1);", tools="iy"),
-    "function_loop": Case("a constant function without end", "constexpr|time limit", "function integer h_f;\ninput [31:0] n;\n" + LOOP, tools="ivy"),
+    "function_loop": Case("a constant function without end", "step limit|time limit", "function integer h_f;\ninput [31:0] n;\n" + LOOP, tools="ivy"),
     "generate_bomb": Case("a billion of generated blocks", "generate|limit", GENERATE, tools="ivy"),
     "generate_endless": Case("a generate loop that stays where it is", "loop", "genvar i;\ngenerate\nfor (i = 0; i < 4; i = i + 0) begin : a\nwire w;\nend\nendgenerate", tools="iy"),
     "power": Case("a constant of millions of bits", "elaborating|limit", "".join(f"localparam [7999999:0] H{n} = {{8000000{{1'b1}}}} ** 999999{n};\n" for n in range(60)), tools="ivy"),

@@ -194,6 +194,15 @@ def test_verify_of_an_odd_folder_is_one_clear_line(
     assert WORD not in text
 
 
+def with_answers(body: str) -> str:
+    """The expert's block, where `body` makes the answers of the right ones."""
+    return expert_text(
+        f"{BLOCK}.v",
+        (".data(y_data[8*r +: 8])", ".data(h_data[8*r +: 8])"),
+        ("    genvar r;", f"    wire [8*T-1:0] h_data;\n{body}\n    genvar r;"),
+    )
+
+
 SLOW = ("endless_for", "unrolled", "x_or_not")
 
 
@@ -201,8 +210,7 @@ SLOW = ("endless_for", "unrolled", "x_or_not")
 def test_allowed_text_that_does_wrong_is_refused(name: str, tmp_path: Path, hurried: Hurried, traps: Traps) -> None:
     case = WRONG[name]
     hurried.seconds, hurried.memory = 30, 1 << 30
-    text = expert_text(f"{BLOCK}.v", (".data(y_data[8*r +: 8])", ".data(h_data[8*r +: 8])"),
-                       ("    genvar r;", f"    wire [8*T-1:0] h_data;\n{case.body}\n    genvar r;"))  # fmt: skip
+    text = with_answers(case.body)
     folder = design_with(tmp_path / "design", {f"{BLOCK}.v": text})
     context = Context(transactions=60, jobs=1)
     results = gates.verdict(AtFirstPoint(read_design(folder), BLOCK), context, evidence=Evidence(tmp_path / "evidence"))
@@ -222,8 +230,7 @@ def test_answers_learned_by_heart_are_refused(tmp_path: Path, hurried: Hurried, 
     width = 8 * point["T"]
     table = "\n".join(f"16'd{n}: h_out = {width}'h{beat.payload['data']:x};" for n, beat in enumerate(beats))
     body = f"{COUNT}reg [8*T-1:0] h_out;\nalways @* case (h_n)\n{table}\ndefault: h_out = h_data;\nendcase\n"
-    text = expert_text(f"{BLOCK}.v", (".data(y_data[8*r +: 8])", ".data(h_data[8*r +: 8])"),
-                       ("    genvar r;", f"    wire [8*T-1:0] h_data;\n{body}assign y_data = h_out;\n    genvar r;"))  # fmt: skip
+    text = with_answers(f"{body}assign y_data = h_out;")
     folder = design_with(tmp_path / "design", {f"{BLOCK}.v": text})
     context = Context(transactions=60, jobs=1)
     results = gates.verdict(AtFirstPoint(read_design(folder), BLOCK), context, evidence=Evidence(tmp_path / "evidence"))
