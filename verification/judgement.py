@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hwlib import contracts
 from hwlib.design import Design, block_parameters, platform_files
-from hwlib.errors import InputError
+from hwlib.errors import InputError, plain
 from hwlib.tech import Technology
 from verification import cache
 from verification.simulate import SIMULATORS, Simulator
@@ -20,6 +20,10 @@ from verification.system.simulation import Simulation
 
 WHOLE = "design"
 """The scope of a candidate that is the whole design."""
+
+
+MAX_TEXT = 4000
+"""Characters of one text of a finding."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Finding:
     expected: str = ""
     got: str = ""
     cycle: int = -1
+
+    def __post_init__(self) -> None:
+        """Texts come from tools and files: one line each, of bounded length, nothing a terminal would obey."""
+        for name in ("message", "file", "block", "vector", "expected", "got"):
+            object.__setattr__(self, name, plain(getattr(self, name), MAX_TEXT))
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import cocotb_tools.config
 import find_libpython
@@ -31,6 +31,8 @@ from verification.build import BuildFailed, copy_sources
 
 Simulator = Literal["icarus", "verilator"]
 SIMULATORS: tuple[Simulator, ...] = get_args(Simulator)
+MAX_RECORD_BYTES = 64 << 20
+"""Of what the driver writes down; a run of all blocks' benches stays far below."""
 _DRIVER = Path(exchange.__file__).with_name("driver.py")
 
 
@@ -73,11 +75,10 @@ def simulate(
         shutil.copyfile(_DRIVER, work / "driver.py")
         (work / "stimulus.json").write_text(json.dumps(stimulus))
         shutil.copy(executable, work / executable.name)
-        limits = sandbox.Limits(seconds=seconds, processes=16)
+        limits = sandbox.Limits(seconds=seconds, processes=16, file_bytes=MAX_RECORD_BYTES)
         words = _run_words(simulator, executable.name, seed)
         done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
-        path = work / "observations.jsonl"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        lines = (sandbox.result_text(work / "observations.jsonl", MAX_RECORD_BYTES) or "").splitlines()
     return [_result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)]
 
 
@@ -163,8 +164,10 @@ def _result(
         said = "; ".join(done.output.strip().splitlines()[-3:])
         cause = done.stopped or f"exit status {done.returncode}: {said}"
         return ScenarioResult(scenario.name, simulator, False, f"the simulation ended early ({cause})")
-    report: Any = json.loads(line)
-    observed = exchange.decode(report, contract)
+    try:
+        observed = exchange.decode(json.loads(line), contract)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ScenarioResult(scenario.name, simulator, False, "the record of the run is not one the driver writes")
     return judge(scenario, observed, simulator)
 
 

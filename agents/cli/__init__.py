@@ -16,7 +16,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from agents.cli import campaigns, comparing, demonstration, generating, models, reviewing, verifying
-from hwlib.errors import InputError
+from hwlib.errors import InputError, plain
 
 app = typer.Typer(
     name="rtloom",
@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _refuse(message: str) -> int:
-    print("rtloom: " + " ".join(message.split()), file=sys.stderr)
+    print("rtloom: " + " ".join(plain(message).split()), file=sys.stderr)
     return 2
 
 

@@ -13,7 +13,7 @@ from agents.cli.campaigns import DEFAULT_SPEC, SHOWN_SPEC
 from agents.cli.designs import DESIGN_HELP, Set, design_at
 from agents.cli.output import Json, marked, print_json, show
 from agents.cli.seeds import BenchSeed
-from hwlib.errors import InputError
+from hwlib.errors import InputError, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -127,7 +127,7 @@ def verify(
     else:
         show(_verdict(results))
         for line in (*_refusals(results), f"{design}: {'passed' if accepted else 'refused'}"):
-            print(line)  # not folded: commands are to be pasted
+            print(plain(line))  # not folded: commands are to be pasted
     return 0 if accepted else 1
 
 

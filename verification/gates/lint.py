@@ -101,8 +101,10 @@ dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
             done = yosys.run(script, work, LIMITS)
         except yosys.YosysFailed as error:
             return [Finding(error.what, error.file, error.line, candidate.scope)]
-        log = (work / "yosys.log").read_text(errors="replace") + done.output
-        latches = (work / "latches.il").read_text()
+        log, latches = sandbox.result_text(work / "yosys.log"), sandbox.result_text(work / "latches.il")
+    if log is None or latches is None:
+        return [Finding("Yosys left no report that can be read", block=candidate.scope)]
+    log += done.output
     return [*_latches(latches, candidate), *_checks(log, candidate)]
 
 
