@@ -221,7 +221,9 @@ def _supervise(words: list[str], scratch: Path, limits: Limits) -> Completed:
     try:
         stopped = watch.until_end()
     finally:
-        _kill(process)
+        kill(process)
+        if process.stdout is not None:
+            process.stdout.close()
         _await_space(told)
         os.close(told)
         sweep(scratch)
@@ -403,8 +405,9 @@ def _processes() -> Iterator[tuple[int, int, int]]:
             yield int(name), int(fields[1]), int(fields[21])
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the whole tree. Bubblewrap's process space dies with it; confine.py reaps its own on SIGTERM."""
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the tree of a process that runs `confined` words as a group of its own. Bubblewrap's process space dies with
+    it; confine.py reaps its own on SIGTERM."""
     if protection.cache_info().currsize and protection() is LANDLOCK and process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -412,5 +415,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

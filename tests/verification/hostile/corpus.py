@@ -167,7 +167,7 @@ TIME = {
     "delay": Case("is right only in time", "delay", "reg h_r;\nalways @(posedge clk) h_r <= #1 rst_n;"),
     "forever_zero": Case("a loop that lets no time pass", "initial block", "reg h_r;\ninitial forever #0 h_r = 1'b0;", tools="iv"),
     "while_one": Case("a loop without end", "initial block", "initial while (1) ;", tools="iv"),
-    "always_bare": Case("always without waiting", "lets time pass", "reg h_r;\nalways h_r = !h_r;", tools="ivy"),
+    "always_bare": Case("always without waiting", "lets time pass", "reg h_r;\nalways h_r = !h_r;", tools="iv"),
     "event_inside": Case("waits for a clock in the middle", "event control inside", "reg h_r;\nalways @* begin\n@(posedge clk) h_r = 1'b1;\nend"),
     "wait": Case("waits on a level", "WaitStatement", "reg h_r;\nalways @* wait (clk) h_r = 1'b1;"),
     "fork": Case("processes that go on", "ParallelBlock", "reg h_r;\nalways @* fork h_r = 1'b1; join"),
