@@ -55,6 +55,11 @@ class Design:
         ]
         return repr((sorted(inside), list(self.children(name)), self._child_ports(name)))
 
+    def parameters(self, name: str) -> dict[str, int]:
+        """The integer parameters that module `name` was elaborated with."""
+        pairs = (line.split() for line in _PARAMETER.findall(self.modules[name].text))
+        return {pair[0].removeprefix("\\"): _integer(pair[1]) for pair in pairs if len(pair) == 2}
+
     def _child_ports(self, name: str) -> list[str]:
         ports = re.compile(r"^  wire (?:width \d+ )?(?:upto |offset \d+ |signed )*(?:input|output) .*$", re.MULTILINE)
         return [line for child in self.children(name) for line in ports.findall(self.modules[child].text)]
@@ -93,6 +98,12 @@ class Design:
                 uses = self.modules[current].uses
                 pending += [u for u in uses if u in self.modules and u not in self.blocks and u not in self.black_boxes]
         return found
+
+
+def _integer(text: str) -> int:
+    """A constant of RTLIL: decimal, or bits behind a width."""
+    _, quote, bits = text.partition("'")
+    return int(bits.removeprefix("s"), 2) if quote else int(text)
 
 
 def read(text: str, kept: Iterable[str], black_box: str) -> Design:
