@@ -109,20 +109,20 @@ def _integer(text: str) -> int:
 def read(text: str, kept: Iterable[str], black_box: str) -> Design:
     """Read RTLIL `text`; modules made from a source module in `kept` get plain names (``array``, ``array_2``, …)."""
     wanted = set(kept)
-    modules = list(_modules(text))
+    found = list(modules(text))
     names: dict[str, str] = {}
     blocks: dict[str, str] = {}
-    for module in modules:
+    for module in found:
         if module.source in wanted and module.source != black_box:
             same = sum(block == module.source for block in blocks.values())
             names[module.name] = f"{module.source}_{same + 1}" if same else module.source
             blocks[names[module.name]] = module.source
-    renamed = [_rename(module, names) for module in modules]
+    renamed = [_rename(module, names) for module in found]
     boxes = {m.name for m in renamed if m.source == black_box}
     return Design({m.name: m for m in renamed}, blocks, frozenset(boxes))
 
 
-def _modules(text: str) -> Iterable[Module]:
+def modules(text: str) -> Iterable[Module]:
     for chunk in text.split("\nend\n")[:-1]:
         match = _MODULE.search(chunk)
         if match:

@@ -7,6 +7,7 @@ sealed      and it does so at parameters, values, stalls and resets that no desi
 integrate   the whole design runs a compiled workload bit for bit, with a memory that stalls
 synthesise  it maps to standard cells, and meets clock, area and power where limits are given
 netlist     the netlist of every block, in models of the library's cells, passes the block's bench
+memorisation  answers come from the inputs, not from a table, a copied module, or how many came before
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import cast
 from hwlib import contracts
 from hwlib.errors import InputError
 from verification.evidence import Evidence
-from verification.gates import integrate, lint, netlist, policy, sealed, simulate, synthesise
+from verification.gates import integrate, lint, memorisation, netlist, policy, sealed, simulate, synthesise
 from verification.judgement import (
     Candidate,
     Context,
@@ -31,10 +32,12 @@ from verification.judgement import (
     replay_command,
 )
 
-GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, sealed, integrate, synthesise, netlist))
+GATES: tuple[Gate, ...] = cast(
+    "tuple[Gate, ...]", (policy, lint, simulate, sealed, integrate, synthesise, netlist, memorisation)
+)
 """In order."""
 
-BLOCK_GATES = ("policy", "lint", "simulate", "sealed", "netlist")
+BLOCK_GATES = ("policy", "lint", "simulate", "sealed", "netlist", "memorisation")
 """The gates that judge one block as well as a whole design."""
 
 __all__ = [
