@@ -58,7 +58,7 @@ def test_a_table_of_answers_is_refused(kind: str, spoiled: Make) -> None:
 
 def test_a_copys_name_is_refused(spoiled: Make) -> None:
     copies = {"softmax": "softmax", "softmx": "softmax", "sofftmax": "softmax", "exp2_tables": "exp2_table"}
-    names = [*copies, "soft", "table"]
+    names = [*copies, "soft", "lookup"]
     text = "module {0}_{1} (input wire x, output wire y);\n    assign y = x;\nendmodule\n"
     design = spoiled({f"{BLOCK}_{name}.v": text.format(BLOCK, name) for name in names})
     result = memorisation.run(Candidate(design, BLOCK), Context())
