@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hwlib.design import Design
+from hwlib.design import Design, with_parameters
 from tests.verification.conftest import expert_text
 from verification.constants import constant_bits
 from verification.gates import Candidate, Context, memorisation
@@ -65,6 +65,12 @@ def test_a_copys_name_is_refused(spoiled: Make) -> None:
     found = {finding.file: finding.message for finding in result.findings}
     assert found.keys() == {f"{BLOCK}_{name}.v" for name in copies}
     assert all(f"that of {original}," in found[f"{BLOCK}_{name}.v"] for name, original in copies.items())
+
+
+def test_indices_of_a_large_tile_are_no_table(expert: Design) -> None:
+    found, bits = memorisation._tables(Candidate(with_parameters(expert, T=16, D=1), "matrix_unit"))
+    assert not found
+    assert bits > 1024
 
 
 def test_counting_is_refused(spoiled: Make) -> None:

@@ -30,6 +30,8 @@ VERSION = 1
 LONG = 4000
 """Transactions compared since reset (`matrix_unit`: 1700, its outputs fill the memory)."""
 FEWEST = 1500
+UNROLLED = 64
+"""T*T up to which a contract's bound on constants holds as it is."""
 SECONDS = 600
 _SHORT_NAME = 5
 """Names shorter than this resemble others by chance; they must only not be the same."""
@@ -72,8 +74,9 @@ def _points(candidate: Candidate) -> list[dict[str, int]]:
 
 def _tables(candidate: Candidate) -> tuple[list[Finding], int]:
     """The constants at every point against the contract's bound; and the most there were."""
-    own, bound, most = [path.stem for path in candidate.own_files()], contracts.load(candidate.scope).constants, 0
+    own, most = [path.stem for path in candidate.own_files()], 0
     for point in _points(candidate):
+        bound = _bound(candidate.scope, point)
         try:
             bits = constant_bits(candidate.files(), candidate.scope, point, own)
         except InputError as error:
@@ -87,6 +90,11 @@ def _tables(candidate: Candidate) -> tuple[list[Finding], int]:
             want, got = f"at most {bound} in the block", str(total)
             return [Finding(what, f"{worst}.v", 1, candidate.scope, expected=want, got=got)], most
     return [], most
+
+
+def _bound(block: str, point: dict[str, int]) -> int:
+    """Bits of constants the block may hold at `point`: the contract's, more where T*T unrolled indices are constants."""
+    return contracts.load(block).constants * max(1, point.get("T", 1) ** 2 // UNROLLED)
 
 
 # ---- copies
