@@ -93,7 +93,7 @@ def _tables(candidate: Candidate) -> tuple[list[Finding], int]:
 
 
 def _bound(block: str, point: dict[str, int]) -> int:
-    """Bits of constants the block may hold at `point`: the contract's, more where T*T unrolled indices are constants."""
+    """Bits of constants the block may hold at `point`: the contract's, more where T*T indices are unrolled."""
     return contracts.load(block).constants * max(1, point.get("T", 1) ** 2 // UNROLLED)
 
 
