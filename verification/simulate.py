@@ -62,15 +62,17 @@ def simulate(
     seed: int = 1,
     seconds: float = 300,
     contract: Contract | None = None,
+    fixed: bool = False,
 ) -> list[ScenarioResult]:
     """Build `block` from `files` at parameters `point` and run `scenarios` one after another in one simulation.
 
     `seed` sets Verilator's random initial state; stimulus comes from each scenario's own. `contract` overrides the one
-    of that name (for benches of the bench). Raises BuildFailed if a compiler refuses the RTL.
+    of that name (for benches of the bench). `fixed`: the files have no parameters, they are of that point. Raises
+    BuildFailed if a compiler refuses the RTL.
     """
     promise = contract or contracts.load(block)
     stimulus = exchange.encode(promise, point, scenarios)
-    executable = build(block, files, point, simulator, promise)
+    executable = build(block, files, point, simulator, promise, fixed)
     with cache.scratch_folder("run") as work:
         shutil.copyfile(_DRIVER, work / "driver.py")
         (work / "stimulus.json").write_text(json.dumps(stimulus))
@@ -83,17 +85,23 @@ def simulate(
 
 
 def build(
-    block: str, files: Sequence[Path], point: Mapping[str, int], simulator: Simulator, contract: Contract
+    block: str,
+    files: Sequence[Path],
+    point: Mapping[str, int],
+    simulator: Simulator,
+    contract: Contract,
+    fixed: bool = False,
 ) -> Path:
     """The compiled simulation of `block` at `point`, from the cache if these exact files were built before."""
     toolchain.require(*(("iverilog", "vvp") if simulator == "icarus" else ("verilator", "g++", "perl")), "cocotb")
+    parameters = {} if fixed else point
     if simulator == "icarus":
-        return _build_icarus(block, files, point)
+        return _build_icarus(block, files, parameters)
     libraries = cocotb_tools.config.libs_dir
     main = (cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()
     link = (f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator")
     harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(contract.ports(point)))
-    return verilate.build(files, block, point, harness)
+    return verilate.build(files, block, parameters, harness)
 
 
 def bench(block: str) -> ScenarioFactory:

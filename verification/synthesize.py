@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,22 @@ def synthesize_block(
     toolchain.require("yosys")
     design = _elaborate(files, block, parameters)
     return _map_block(design, block, files, technology, clock_ns)
+
+
+def mapped_block(
+    files: Sequence[Path], block: str, parameters: Mapping[str, int], technology: Technology, clock_ns: float
+) -> BlockResult:
+    """Map one block alone; in its netlist the blocks it instantiates have parameters again, so that it can be simulated
+    with their own text. Raises InputError if Yosys refuses it."""
+    toolchain.require("yosys")
+    design = _elaborate(files, block, parameters)
+    result = _map_block(design, block, files, technology, clock_ns)
+    netlist = result.netlist
+    for child in design.children(block):
+        values = "".join(f", .{name}({value})" for name, value in design.parameters(child).items())
+        module = f"{design.blocks[child]} #({values.removeprefix(', ')})" if values else design.blocks[child]
+        netlist = re.sub(rf"^  {child} (?=\S+ \($)", f"  {module} ", netlist, flags=re.MULTILINE)
+    return replace(result, netlist=netlist)
 
 
 def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -> rtlil.Design:

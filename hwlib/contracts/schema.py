@@ -64,6 +64,8 @@ class Contract(_Strict):
     latency: str
     uses: list[str] = Field(default_factory=list)
     bench_points: list[dict[str, int]]
+    constants: int = 1024
+    """Bits of constants its modules may hold; a block with a table of values by contract has more."""
 
     def ports(self, values: Mapping[str, int] | None = None) -> list[Port]:
         """Flat ports, clk and rst_n first, widths evaluated at `values` over the defaults."""

@@ -3,8 +3,11 @@
 policy      the text keeps to the contract and to a small, tool-independent part of Verilog-2005
 lint        Verilator finds nothing to warn about, Yosys no latch, loop or second driver
 simulate    every block does what its contract says, bit for bit, on Icarus and on Verilator
+sealed      and it does so at parameters, values, stalls and resets that no designer has seen
 integrate   the whole design runs a compiled workload bit for bit, with a memory that stalls
 synthesise  it maps to standard cells, and meets clock, area and power where limits are given
+netlist     the netlist of every block, in models of the library's cells, passes the block's bench
+memorisation  answers come from the inputs, not from a table, a copied module, or how many came before
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import cast
 from hwlib import contracts
 from hwlib.errors import InputError
 from verification.evidence import Evidence
-from verification.gates import integrate, lint, policy, simulate, synthesise
+from verification.gates import integrate, lint, memorisation, netlist, policy, sealed, simulate, synthesise
 from verification.judgement import (
     Candidate,
     Context,
@@ -29,10 +32,12 @@ from verification.judgement import (
     replay_command,
 )
 
-GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, integrate, synthesise))
+GATES: tuple[Gate, ...] = cast(
+    "tuple[Gate, ...]", (policy, lint, simulate, sealed, integrate, synthesise, netlist, memorisation)
+)
 """In order."""
 
-BLOCK_GATES = ("policy", "lint", "simulate")
+BLOCK_GATES = ("policy", "lint", "simulate", "sealed", "netlist", "memorisation")
 """The gates that judge one block as well as a whole design."""
 
 __all__ = [
