@@ -3,6 +3,7 @@
 policy      the text keeps to the contract and to a small, tool-independent part of Verilog-2005
 lint        Verilator finds nothing to warn about, Yosys no latch, loop or second driver
 simulate    every block does what its contract says, bit for bit, on Icarus and on Verilator
+prove       no inputs at all make a block break handshake, ordering or formula, as far as solvers settle it
 integrate   the whole design runs a compiled workload bit for bit, with a memory that stalls
 synthesise  it maps to standard cells, and meets clock, area and power where limits are given
 """
@@ -17,7 +18,7 @@ from typing import cast
 from hwlib import contracts
 from hwlib.errors import InputError
 from verification.evidence import Evidence
-from verification.gates import integrate, lint, policy, simulate, synthesise
+from verification.gates import integrate, lint, policy, prove, simulate, synthesise
 from verification.judgement import (
     Candidate,
     Context,
@@ -29,10 +30,10 @@ from verification.judgement import (
     replay_command,
 )
 
-GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, integrate, synthesise))
+GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, prove, integrate, synthesise))
 """In order."""
 
-BLOCK_GATES = ("policy", "lint", "simulate")
+BLOCK_GATES = ("policy", "lint", "simulate", "prove")
 """The gates that judge one block as well as a whole design."""
 
 __all__ = [
