@@ -7,8 +7,8 @@ latches, then ands. Format: Biere, Heljanko, Wieringa, "AIGER 1.9 and beyond", 2
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hwlib.errors import InputError
 
@@ -51,6 +51,29 @@ class Aiger:
             data += _varint(2 * new[first + k] - high) + _varint(high - low)
         return bytes(data)
 
+    def joined(self, other: Aiger, shared: Iterable[str]) -> tuple[Aiger, Aiger]:
+        """Two views of one graph that holds both, with the inputs of names `shared` in common."""
+        renamed = {b >> 1: a for name in shared for a, b in zip(self.names[name], other.names[name], strict=True)}
+        own = [variable for variable in range(1, 1 + other.inputs) if variable not in renamed]
+        inputs = self.inputs + len(own)
+        theirs = {0: 0} | renamed | {variable: 2 * (1 + self.inputs + k) for k, variable in enumerate(own)}
+        latches = inputs + 1
+        both = len(self.latches) + len(other.latches)
+        for k in range(len(other.latches) + len(other.ands)):
+            late = k >= len(other.latches)
+            offset = both + len(self.ands) - len(other.latches) if late else len(self.latches)
+            theirs[1 + other.inputs + k] = 2 * (latches + offset + k)
+        ours = {variable: 2 * variable for variable in range(1 + self.inputs)}
+        for k in range(len(self.latches) + len(self.ands)):
+            ours[1 + self.inputs + k] = 2 * (latches + k + (len(other.latches) if k >= len(self.latches) else 0))
+        first, second = _moved(self, ours), _moved(other, theirs)
+        states, ands = (*first.latches, *second.latches), (*first.ands, *second.ands)
+        return tuple(Aiger(inputs, states, ands, each.names) for each in (first, second))  # type: ignore[return-value]
+
+    def naming(self, names: Mapping[str, tuple[int, ...]]) -> Aiger:
+        """The graph with more named ports."""
+        return replace(self, names={**self.names, **names})
+
     def _cone(self, roots: Sequence[int]) -> tuple[list[int], list[int]]:
         """Indices of the latches and ands that decide `roots` in this or a later cycle."""
         first_latch, first_and = 1 + self.inputs, 1 + self.inputs + len(self.latches)
@@ -70,22 +93,16 @@ class Aiger:
 
     def with_dependence(self, output: int, given: int, only: int) -> tuple[Aiger, int]:
         """A larger graph and a literal in it: with `only` high, `output` would change in this cycle if `given` did."""
-        ands = list(self.ands)
+        grown, copies = Growing(self), {given >> 1: given ^ 1}
         first = 1 + self.inputs + len(self.latches)
-        copies = {given >> 1: given ^ 1}
-
-        def both(a: int, b: int) -> int:
-            ands.append((max(a, b), min(a, b)))
-            return 2 * (first + len(ands) - 1)
-
         for index, (a, b) in enumerate(self.ands, first):
             if a >> 1 in copies or b >> 1 in copies:
-                copies[index] = both(*(copies.get(x >> 1, x & ~1) ^ (x & 1) for x in (a, b)))
+                copies[index] = grown.both(*(copies.get(x >> 1, x & ~1) ^ (x & 1) for x in (a, b)))
         other = copies.get(output >> 1, output & ~1) ^ (output & 1)
         if other == output:
             return self, 0
-        literal = both(both(both(output, other) ^ 1, both(output ^ 1, other ^ 1) ^ 1), only)
-        return Aiger(self.inputs, self.latches, tuple(ands), self.names), literal
+        literal = grown.both(grown.differ(output, other), only)
+        return grown.graph(), literal
 
     def run(self, vectors: Sequence[Sequence[int]]) -> Iterator[dict[str, int]]:
         """Values of all named ports in every cycle, from the initial state, for input bits in input order."""
@@ -99,6 +116,30 @@ class Aiger:
                 values[index] = (values[a >> 1] ^ (a & 1)) & (values[b >> 1] ^ (b & 1))
             yield {name: _number(values, literals) for name, literals in self.names.items()}
             state = [values[latch.following >> 1] ^ (latch.following & 1) for latch in self.latches]
+
+
+class Growing:
+    """A graph that ands are added to."""
+
+    def __init__(self, graph: Aiger) -> None:
+        self._graph, self._ands = graph, list(graph.ands)
+
+    def both(self, a: int, b: int) -> int:
+        """The literal of an and."""
+        self._ands.append((max(a, b), min(a, b)))
+        return 2 * (self._graph.inputs + len(self._graph.latches) + len(self._ands))
+
+    def either(self, a: int, b: int) -> int:
+        """The literal of an or."""
+        return self.both(a ^ 1, b ^ 1) ^ 1
+
+    def differ(self, a: int, b: int) -> int:
+        """The literal of an exclusive or."""
+        return self.both(self.either(a, b), self.both(a, b) ^ 1)
+
+    def graph(self) -> Aiger:
+        """What it has become; names are the first graph's."""
+        return replace(self._graph, ands=tuple(self._ands))
 
 
 def read(data: bytes, names: str, declared: Sequence[tuple[str, int]]) -> Aiger:
@@ -118,6 +159,17 @@ def read(data: bytes, names: str, declared: Sequence[tuple[str, int]]) -> Aiger:
     out = [int(line) for line in lines[latches : latches + outputs]]
     pairs = _unpack(lines[-1], ands, 1 + inputs + latches)
     return Aiger(inputs, states, pairs, _ports(names, out, declared))
+
+
+def _moved(graph: Aiger, to: Mapping[int, int]) -> Aiger:
+    """The graph with its variables renamed to literals."""
+
+    def moved(literal: int) -> int:
+        return to[literal >> 1] ^ (literal & 1)
+
+    latches = tuple(Latch(moved(x.literal), moved(x.following), x.initial) for x in graph.latches)
+    ands = tuple((max(moved(a), moved(b)), min(moved(a), moved(b))) for a, b in graph.ands)
+    return Aiger(graph.inputs, latches, ands, {name: tuple(map(moved, of)) for name, of in graph.names.items()})
 
 
 def _latch(line: bytes, literal: int) -> Latch:

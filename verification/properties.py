@@ -8,7 +8,7 @@ is accepted, and answers no more than it was asked. Bit n of `prove_bad` is high
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hwlib import contracts
 from hwlib.contracts import Contract, Interface, Ordering, Port
@@ -60,7 +60,7 @@ def with_ready(graph: Aiger, block: str) -> Aiger:
         valid, ready = (graph.names[stem(interface) + name][0] for name in ("valid", "ready"))
         graph, literal = graph.with_dependence(ready, valid, graph.names["rst_n"][0])
         found.append(literal)
-    return replace(graph, names={**graph.names, "prove_ready": tuple(found)})
+    return graph.naming({"prove_ready": tuple(found)})
 
 
 def _asked(block: str) -> list[Interface]:

@@ -45,17 +45,26 @@ class Question:
     keep: int
 
 
-def elaborate(wrapper: str, files: Iterable[Path], folder: Path, stubs: Mapping[str, str] | None = None) -> Aiger:
+def elaborate(
+    wrapper: str,
+    files: Iterable[Path],
+    folder: Path,
+    stubs: Mapping[str, str] | None = None,
+    *,
+    from_zero: bool = False,
+) -> Aiger:
     """The graph of `wrapper` (module ``prove``) over `files`, made in `folder`; `stubs` replace files of their names.
 
-    Registers begin with any value, but those of the wrapper with theirs. Raises YosysFailed.
+    Registers begin with any value, but those of the wrapper with theirs; what is undefined may be anything, always.
+    `from_zero`: instead all of this is 0. Raises YosysFailed.
     """
     replaced = dict(stubs or {})
     names = copy_sources([path for path in files if path.name not in replaced], folder)
     for name, text in (replaced | {"prove.v": wrapper}).items():
         (folder / name).write_text(text)
     formal = " ".join(sorted([*replaced, "prove.v"]))
-    yosys.run(_ELABORATE.format(formal=formal, files=" ".join(names)), folder, ELABORATION)
+    undefined = "setundef -init -zero\nsetundef -zero" if from_zero else "setundef -anyseq"
+    yosys.run(_ELABORATE.format(formal=formal, files=" ".join(names), undefined=undefined), folder, ELABORATION)
     outputs = [(name, int(top or 0) + 1) for top, name in _OUTPUT.findall(wrapper)]
     return read_aiger((folder / "graph.aig").read_bytes(), (folder / "graph.map").read_text(), outputs)
 
@@ -74,7 +83,7 @@ opt_clean
 async2sync
 dffunmap
 techmap
-setundef -anyseq
+{undefined}
 aigmap
 opt_clean
 write_aiger -zinit -map graph.map graph.aig
@@ -89,23 +98,35 @@ def decide(
     *,
     given: Sequence[Outcome] | None = None,
     forever: bool = True,
+    alike: bool = False,
 ) -> list[Outcome]:
     """An outcome for each question, spending about `seconds` at most on each and engine; `forever`: try proofs.
 
-    What is already proved or violated in `given` is not asked again.
+    What is already proved or violated in `given` is not asked again. `alike`: there is
+    one question; first merge what is the same in the graph.
     """
     before = given or [Outcome("unknown")] * len(questions)
     found = [Outcome("proved") if question.bad == 0 else b for question, b in zip(questions, before, strict=True)]
     limit = max(1, round(seconds))
-    if forever:
-        found = _search(graph, questions, found, folder, f"pdr -T {limit}")
-    return _search(graph, questions, found, folder, f"bmc3 -F {DEPTH} -T {limit}")
+    if alike:
+        found = _search(graph, questions, found, folder, f"scorr\nwrite_aiger merged.aig\npdr -T {limit}", 3 * limit)
+        if (folder / "merged.aig").exists() and _never((folder / "merged.aig").read_bytes()):
+            found = [Outcome("proved")] * len(found)
+    elif forever:
+        found = _search(graph, questions, found, folder, f"pdr -T {limit}", limit)
+    return _search(graph, questions, found, folder, f"bmc3 -F {DEPTH} -T {limit}", limit)
+
+
+def _never(text: bytes) -> bool:
+    """Whether the one output of a graph in binary AIGER is the constant 0."""
+    head, *lines = text.split(b"\n", 2 + int(text.split(maxsplit=4)[3]))
+    return head.split()[4] == b"1" and lines[int(head.split()[3])] == b"0"
 
 
 def _search(
-    graph: Aiger, questions: Sequence[Question], found: Sequence[Outcome], folder: Path, engine: str
+    graph: Aiger, questions: Sequence[Question], found: Sequence[Outcome], folder: Path, engine: str, seconds: int
 ) -> list[Outcome]:
-    """Ask `engine` about what is open in `found`."""
+    """Ask `engine`, commands of ABC, about what is open in `found`."""
     asked = [index for index, outcome in enumerate(found) if outcome.state in ("unknown", "bounded")]
     if not asked:
         return list(found)
@@ -117,7 +138,7 @@ def _search(
         lines += [f"read_aiger question{index}.aig", "fold", engine, f"write_status answer{index}"]
     (folder / "engine.abc").write_text("\n".join([*lines, "read_blif kept.blif", ""]))
     with contextlib.suppress(yosys.YosysFailed):  # what was answered until then stands
-        yosys.run(_ASK, folder, sandbox.Limits(seconds=2 + 1.5 * len(asked) * float(engine.split()[-1])))
+        yosys.run(_ASK, folder, sandbox.Limits(seconds=5 + 2 * len(asked) * seconds))
     return [_answer(graph, folder / f"answer{i}", o) if i in asked else o for i, o in enumerate(found)]
 
 
