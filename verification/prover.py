@@ -117,6 +117,13 @@ def decide(
     return _search(graph, questions, found, folder, f"bmc3 -F {DEPTH} -T {limit}", limit)
 
 
+def decide_function(graph: Aiger, bad: int, folder: Path, seconds: float) -> Outcome:
+    """Whether the literal `bad` of a graph without state can be high; a counterexample is a trace of one cycle."""
+    if bad < 2:
+        return Outcome("violated", 1, tuple(graph.run([[0] * graph.inputs]))) if bad else Outcome("proved")
+    return _search(graph, [Question(bad, 1)], [Outcome("unknown")], folder, "fraig -C 10000\ndsat", int(seconds))[0]
+
+
 def _never(text: bytes) -> bool:
     """Whether the one output of a graph in binary AIGER is the constant 0."""
     head, *lines = text.split(b"\n", 2 + int(text.split(maxsplit=4)[3]))
@@ -138,7 +145,7 @@ def _search(
         lines += [f"read_aiger question{index}.aig", "fold", engine, f"write_status answer{index}"]
     (folder / "engine.abc").write_text("\n".join([*lines, "read_blif kept.blif", ""]))
     with contextlib.suppress(yosys.YosysFailed):  # what was answered until then stands
-        yosys.run(_ASK, folder, sandbox.Limits(seconds=5 + 2 * len(asked) * seconds))
+        yosys.run(_ASK, folder, sandbox.Limits(seconds=3 + 1.5 * len(asked) * seconds))
     return [_answer(graph, folder / f"answer{i}", o) if i in asked else o for i, o in enumerate(found)]
 
 

@@ -6,6 +6,7 @@ does not fail; one that is broken fails with the shortest inputs that were found
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from hwlib import contracts
 from hwlib.contracts import Interface
-from verification import cache, properties, prover, stubs, toolchain
+from verification import aiger, arithmetic, cache, properties, prover, stubs, toolchain, unroll
 from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.properties import RESET_CYCLES, Property, moves, stem
 from verification.prover import Outcome, Question
@@ -34,7 +35,7 @@ _Found = tuple[Property, Outcome]
 
 def settings(candidate: Candidate, context: Context) -> str:
     """The point, the limits, the contracts and the code that makes properties of them."""
-    modules = (properties, prover, stubs)
+    modules = (aiger, arithmetic, properties, prover, stubs, unroll)
     code = cache.digest_files([Path(module.__file__ or "") for module in modules])
     return f"{_point(candidate.scope)} {SECONDS} {SUSPECTED} {code} {_contract_digest()}"
 
@@ -88,7 +89,21 @@ def judge(candidate: Candidate, point: Mapping[str, int]) -> list[_Found]:
         with cache.scratch_folder(NAME) as work:
             again = _decide(candidate, point, {}, work, given)
         outcomes = [new if suspect else old for old, new, suspect in zip(outcomes, again, suspects, strict=True)]
-    return [(each, _settled(outcome)) for each, outcome in zip(promised, outcomes, strict=True)]
+    found = [(each, _settled(outcome)) for each, outcome in zip(promised, outcomes, strict=True)]
+    return [*found, *_values(candidate, point)]
+
+
+def _values(candidate: Candidate, point: Mapping[str, int]) -> list[_Found]:
+    """What became of the cases of a block that computes."""
+    asked, found = arithmetic.cases(candidate.scope, point), list[_Found]()
+    if asked:
+        with cache.scratch_folder(NAME) as work:
+            graph = prover.elaborate(properties.wrapper(candidate.scope, point), candidate.files(), work)
+            for make in asked:
+                case, outcome = arithmetic.check(graph, make, work, SECONDS)
+                what = f"a result is not the contract's, with {case.name}"
+                found.append((Property("value", f"{case.out}[{case.name}]", what), outcome))
+    return found
 
 
 def _settled(outcome: Outcome) -> Outcome:
@@ -116,7 +131,9 @@ def _decide(
 def _finding(candidate: Candidate, broken: Property, outcome: Outcome) -> Finding:
     """The broken promise at the line that declares its interface, with the inputs that lead to it."""
     where = " ".join(f"{name}={value}" for name, value in _point(candidate.scope).items())
-    interface = broken.interface.partition("<=")[0]
+    interface = re.split("<=|\\[", broken.interface)[0]
+    if broken.kind == "value":
+        return _wrong_value(candidate, broken, outcome, interface)
     return Finding(
         f"{broken.message} ({broken.name} at {where})",
         f"{candidate.scope}.v",
@@ -125,6 +142,14 @@ def _finding(candidate: Candidate, broken: Property, outcome: Outcome) -> Findin
         story(candidate.scope, broken, outcome.trace),
         cycle=len(outcome.trace) - 1 - RESET_CYCLES,
     )
+
+
+def _wrong_value(candidate: Candidate, broken: Property, outcome: Outcome, interface: str) -> Finding:
+    values = dict(outcome.trace[0])
+    want, got = f"{values.pop('expected'):#x}", f"{values.pop('got'):#x}"
+    vector = ", ".join(f"{name} {value:#x}" for name, value in values.items() if name != "wrong")
+    file, line = f"{candidate.scope}.v", candidate.declared(interface)
+    return Finding(f"{interface}: {broken.message}", file, line, candidate.scope, vector, want, got)
 
 
 def story(block: str, broken: Property, trace: Sequence[Mapping[str, int]]) -> str:
