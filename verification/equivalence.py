@@ -56,6 +56,15 @@ def same(
     return Sameness(block, "different", cycle - 1, tuple(differing), inputs)
 
 
+def changed(first: Design, second: Design) -> list[str]:
+    """Blocks whose own files are not the same in both, leaves first."""
+    return [name for name in contracts.names() if _own(first, name) != _own(second, name)]
+
+
+def _own(design: Design, block: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in design.block_files(block)}
+
+
 def _texts(design: Design, block: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in design.closure_files(block)}
 

@@ -117,6 +117,11 @@ def _environment(text: _Text, interface: Interface) -> None:
     text.keep.append(f"(rst_n || !{valid})")
     if interface.legal:
         text.keep.append(f"(!{valid} || ({interface.legal}))")
+    for flag, last in interface.turns.items():
+        turn, name = f"prove_turn_{interface.name}_{flag}", stem(interface)
+        text.keep.append(f"(!{valid} || {name}{flag} == {turn})")
+        change = f"{turn} ^ ({moves(interface)} && {name}{last})"
+        text.lines += [f"reg {turn} = 1'b0;", f"always @(posedge clk) {turn} <= rst_n && ({change});"]
     if interface.kind == "stream":
         held, same = _hold(text, interface)
         text.keep.append(f"(!rst_n || !{held} || ({valid} && {same}))")

@@ -51,6 +51,8 @@ class Interface(_Strict):
     separator: str = "_"
     legal: str = ""
     """What every beat given to the block satisfies, as a Verilog expression of its ports."""
+    turns: dict[str, str] = Field(default_factory=dict)
+    """Fields that are 0 in the first beats given to the block, and change after each beat of which this field is 1."""
     may_withdraw: bool = False
     """An output beat that is offered may be taken back (after a fault)."""
     ready_sees_valid: bool = False
