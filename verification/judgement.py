@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -125,6 +126,13 @@ class Candidate:
     def own_point(self) -> dict[str, int]:
         """The parameters it has in the design."""
         return block_parameters(self.top, self.design.manifest.parameters)
+
+    def declared(self, name: str) -> int:
+        """The first line of the block's file that has a word beginning with `name`; 0 if none."""
+        path = self.design.folder / "rtl" / f"{self.scope}.v"
+        code = [line.partition("//")[0] for line in path.read_text(errors="replace").splitlines()]
+        word = re.compile(rf"\b{re.escape(name)}(?:_|\b)")
+        return next((number for number, line in enumerate(code, 1) if word.search(line)), 0)
 
     def digest(self) -> str:
         """Content of everything it is made of; for a design the manifest too."""

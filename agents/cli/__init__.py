@@ -38,6 +38,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("diff", reviewing.diff),
     ("compare", comparing.compare),
     ("verify", verifying.verify),
+    ("equiv", verifying.equiv),
     ("synth", verifying.synth),
     ("generate", generating.generate),
     ("demo", demonstration.demo),

@@ -134,23 +134,15 @@ def finding_of(candidate: Candidate, result: ScenarioResult, where: str) -> Foun
     block, file = candidate.scope, f"{candidate.scope}.v"
     fault = _FAULT.match(result.violations[0]) if result.violations else None
     if fault:
-        cycle, line = int(fault["cycle"]), _declared(candidate, fault["interface"])
+        cycle, line = int(fault["cycle"]), candidate.declared(fault["interface"])
         what = f"{where}{fault['interface']}: {fault['what']}"
         return cycle, Finding(what, file, line, block, _last_input(block, result, cycle), cycle=cycle)
     if result.mismatches:
         m = result.mismatches[0]
-        line, what = _declared(candidate, m.interface), f"{where}{m.interface} beat {m.index}"
+        line, what = candidate.declared(m.interface), f"{where}{m.interface} beat {m.index}"
         return max(m.cycle, 0), Finding(what, file, line, block, m.vector, m.expected, m.got, m.cycle)
     vector = _last_input(block, result, result.cycles)
-    return result.cycles, Finding(f"{where}{result.why}", file, _declared(candidate, block), block, vector)
-
-
-def _declared(candidate: Candidate, name: str) -> int:
-    """The first line of the block's file that has a word beginning with `name`; 0 if none."""
-    path = candidate.design.folder / "rtl" / f"{candidate.scope}.v"
-    code = [line.partition("//")[0] for line in path.read_text(errors="replace").splitlines()]
-    word = re.compile(rf"\b{re.escape(name)}(?:_|\b)")
-    return next((number for number, line in enumerate(code, 1) if word.search(line)), 0)
+    return result.cycles, Finding(f"{where}{result.why}", file, candidate.declared(block), block, vector)
 
 
 def _last_input(block: str, result: ScenarioResult, cycle: int) -> str:
