@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import cocotb_tools.config
 import find_libpython
 
 from hwlib import contracts
-from hwlib.contracts.schema import Contract
+from hwlib.contracts.schema import Contract, Port
 from hwlib.design import read_design
 from hwlib.errors import InputError
 from verification import cache, sandbox, toolchain, verilate
@@ -72,7 +72,15 @@ def simulate(
     """
     promise = contract or contracts.load(block)
     stimulus = exchange.encode(promise, point, scenarios)
-    executable = build(block, files, point, simulator, promise, fixed)
+    executable = build(block, files, point, simulator, promise.ports(point), fixed)
+    lines, done = run(executable, block, stimulus, simulator, seed, seconds)
+    return [result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)]
+
+
+def run(
+    executable: Path, block: str, stimulus: Mapping[str, Any], simulator: Simulator, seed: int = 1, seconds: float = 300
+) -> tuple[list[str], sandbox.Completed]:
+    """What the driver wrote down, a line for each run of `stimulus` that came to its end, and how the process ended."""
     with cache.scratch_folder("run") as work:
         shutil.copyfile(_DRIVER, work / "driver.py")
         (work / "stimulus.json").write_text(json.dumps(stimulus))
@@ -81,7 +89,7 @@ def simulate(
         words = _run_words(simulator, executable.name, seed)
         done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
         lines = (sandbox.result_text(work / "observations.jsonl", MAX_RECORD_BYTES) or "").splitlines()
-    return [_result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)]
+        return lines, done
 
 
 def build(
@@ -89,10 +97,11 @@ def build(
     files: Sequence[Path],
     point: Mapping[str, int],
     simulator: Simulator,
-    contract: Contract,
+    ports: Sequence[Port],
     fixed: bool = False,
 ) -> Path:
-    """The compiled simulation of `block` at `point`, from the cache if these exact files were built before."""
+    """The compiled simulation of `block` at `point`, from the cache if these exact files were built before; the driver
+    sees `ports`."""
     toolchain.require(*(("iverilog", "vvp") if simulator == "icarus" else ("verilator", "g++", "perl")), "cocotb")
     parameters = {} if fixed else point
     if simulator == "icarus":
@@ -100,7 +109,7 @@ def build(
     libraries = cocotb_tools.config.libs_dir
     main = (cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()
     link = (f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator")
-    harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(contract.ports(point)))
+    harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports))
     return verilate.build(files, block, parameters, harness)
 
 
@@ -165,9 +174,10 @@ def run_environment(block: str, seed: int) -> dict[str, str]:
     }
 
 
-def _result(
+def result(
     scenario: Scenario, line: str | None, done: sandbox.Completed, contract: Contract, simulator: Simulator
 ) -> ScenarioResult:
+    """The verdict on the driver's `line` about `scenario`; without one the simulation ended before."""
     if line is None:
         said = "; ".join(done.output.strip().splitlines()[-3:])
         cause = done.stopped or f"exit status {done.returncode}: {said}"

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import campaigns, comparing, demonstration, generating, models, reviewing, verifying
+from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, verifying
 from hwlib.errors import InputError, plain
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("compare", comparing.compare),
     ("verify", verifying.verify),
     ("equiv", verifying.equiv),
+    ("mutants", grading.mutants),
     ("synth", verifying.synth),
     ("generate", generating.generate),
     ("demo", demonstration.demo),

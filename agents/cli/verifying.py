@@ -121,15 +121,33 @@ def verify(
     if not results:
         raise InputError(f"{', '.join(names or [])} judges whole designs", "--gate", "leave --block out")
     accepted = all(result.passed for result in results)
+    benches = _bench_scores(results)
     if as_json:
         figures = {"design": design, "tree_hash": found.tree_hash, "accepted": accepted,
-                   "gates": [result.to_data() for result in results]}  # fmt: skip
+                   "gates": [result.to_data() for result in results], "bench_scores": benches}  # fmt: skip
         print_json("verify", figures)
     else:
         show(_verdict(results))
-        for line in (*_refusals(results), f"{design}: {'passed' if accepted else 'refused'}"):
+        for line in (*_score_lines(benches), *_refusals(results), f"{design}: {'passed' if accepted else 'refused'}"):
             print(plain(line))  # not folded: commands are to be pasted
     return 0 if accepted else 1
+
+
+def _bench_scores(results: list[GateResult]) -> dict[str, float | None]:
+    """By block that `simulate` judged: the share of planted faults its bench finds, None if not measured as it is."""
+    from hwlib import contracts
+    from verification.judgement import WHOLE
+    from verification.mutation_score import recorded
+
+    scopes = [result.scope for result in results if result.gate == "simulate"]
+    blocks = [name for name in contracts.names() if name != "top"] if WHOLE in scopes else scopes
+    return {block: recorded(block) for block in blocks}
+
+
+def _score_lines(scores: dict[str, float | None]) -> list[str]:
+    """How good the benches are that judged, in a line."""
+    words = [f"{b} {'not measured for this bench' if s is None else f'{s:.1%}'}" for b, s in scores.items()]
+    return [f"Planted faults the benches find: {', '.join(words)}"] if words else []
 
 
 def _report_gate(gate: str, scope: str, state: str) -> None:

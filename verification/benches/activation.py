@@ -24,6 +24,7 @@ from verification.benches.scenario import (
 Int = NDArray[np.int64]
 
 ENTRIES = 256
+ADDRESS_BITS = 16
 START_CYCLES = 16
 
 
@@ -88,24 +89,26 @@ def _scenario(style: _Style, point: Mapping[str, int], count: int, seed: int) ->
 
     return Scenario(
         name=style.name,
-        agents=(Drive("tab", writes, 0.0), Drive("x", drives, style.gap), Accept("y", style.stall)),
+        agents=(Drive("tab", writes, style.gap), Drive("x", drives, style.gap), Accept("y", style.stall)),
         until={"y": len(expected)},
         judge=judge,
         transactions=len(expected),
-        max_cycles=1000 + 3 * len(writes) + (8 + 3 * point["T"] // point["LANES"]) * len(expected),
+        max_cycles=1000 + 4 * len(writes) + (8 + 3 * point["T"] // point["LANES"]) * len(expected),
         seed=seed,
         reset_after=("x", count // 3) if style.reset else None,
     )
 
 
 def _table_writes(rng: np.random.Generator, content: Int, point: Mapping[str, int], after: int) -> list[Beat]:
-    """Writes of every word in random order, then two past the end that must change nothing."""
+    """Writes of every word in random order, then some past the end that must change nothing, each high address bit
+    set once over a word of the tables."""
     size = point["T"] * point["D"]
     space = content.astype(np.int8).tobytes()
     space += bytes(-len(space) % size)
     words = len(space) // size
     beats = [(int(w), space[w * size : (w + 1) * size]) for w in rng.permutation(words)]
-    beats += [(words + extra, rng.bytes(size)) for extra in (0, 3)]
+    past = [1 << bit | int(rng.integers(0, words)) for bit in range((words - 1).bit_length(), ADDRESS_BITS)]
+    beats += [(addr, rng.bytes(size)) for addr in (words, words + 3, *past)]
     wait = (("y", after),) if after else ()
     return [Beat({"addr": addr, "data": int.from_bytes(data, "little")}, after=wait) for addr, data in beats]
 

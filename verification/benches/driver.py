@@ -78,11 +78,13 @@ class Channel:
             pin.write(value)
 
     def idle(self, rng: random.Random) -> None:
-        """Offer nothing; the payload turns to noise, so that a block that reads it without valid shows."""
+        """Offer nothing; each field turns to noise or stays, so that a block that reads it without valid shows."""
         if self.valid.value != 0:
             self.valid.write(0)
             for pin in self.pins:
-                pin.write(rng.getrandbits(pin.width))
+                noise = rng.getrandbits(pin.width + 1)
+                if noise & 1 or pin.value < 0:
+                    pin.write(noise >> 1)
 
     def sample(self, bench: Bench) -> list[int] | None:
         """The payload accepted in this cycle, if any; faults of the block's side become violations."""
@@ -512,13 +514,21 @@ def byte_mask(strobes: int) -> int:
 
 @cocotb.test()
 async def scenarios(dut: Any) -> None:
-    """Run every scenario of the stimulus, one after another on the same simulation."""
+    """Run every scenario of the stimulus, one after another on the same simulation.
+
+    With `choices`, pairs of a value of the input `choice` and a scenario's number, run these pairs instead.
+    """
     with open("stimulus.json") as file:
         stimulus = json.load(file)
     bench = Bench(dut, stimulus["interfaces"])
     await bench.half  # Icarus forgets what is written at time 0
     with open("observations.jsonl", "w") as out:
-        for scenario in stimulus["scenarios"]:
+        choice = Pin(dut.choice, 16) if "choices" in stimulus else None
+        every = [(0, number) for number in range(len(stimulus["scenarios"]))]
+        for value, number in stimulus.get("choices", every):
+            scenario = stimulus["scenarios"][number]
+            if choice:
+                choice.write(value)
             for channel in bench.channels.values():
                 channel.may_withdraw = False
             report = await bench.run(scenario)
