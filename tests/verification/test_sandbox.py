@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import cli
 from verification import sandbox
 from verification.sandbox import Limits
 
@@ -255,3 +257,21 @@ def test_the_peak_of_memory_is_seen(mechanism: str, tmp_path: Path) -> None:
     text = "x = bytearray(100 << 20); import time; time.sleep(1)"
     done = sandbox.run(python(text), tmp_path, limits=QUICK)
     assert done.peak_bytes > 100 << 20
+
+
+def test_the_doctor_says_which_protection_is_in_force(mechanism: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)["sandbox"]
+    assert found["name"] == mechanism
+    assert found["covers"]
+    assert bool(found["gaps"]) == (mechanism == "landlock")
+
+
+def test_the_doctor_says_that_there_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.protection.cache_clear()
+    monkeypatch.setattr(sandbox, "_works", lambda words: False)
+    assert cli.run(["doctor"]) == 2
+    assert "Sandbox: none." in " ".join(capsys.readouterr().out.split())
+    sandbox.protection.cache_clear()
