@@ -73,7 +73,7 @@ def test_the_first_gate_that_refuses_ends_it(gate: str, spoiled: Make, evidence:
     assert results[-1].seconds > 0
 
 
-def test_a_good_block_passes_its_three_gates_and_is_not_judged_again(expert: Design, evidence: Evidence) -> None:
+def test_a_good_block_passes_its_gates_and_is_not_judged_again(expert: Design, evidence: Evidence) -> None:
     progress = Progress()
     context = replace(QUICK, progress=progress)
     first = gates.verdict(Candidate(expert, BLOCK), context, evidence=evidence)
@@ -129,7 +129,7 @@ def test_a_design_is_judged_by_all_gates_in_order(
 ) -> None:
     judged = faked()
     results = gates.verdict(Candidate(expert), replace(QUICK, jobs=3), evidence=evidence)
-    names = ["policy", "lint", "simulate", "integrate", "synthesise"]
+    names = ["policy", "lint", "simulate", "prove", "integrate", "synthesise"]
     assert [(r.gate, r.scope, r.passed) for r in results] == [(name, "design", True) for name in names]
     assert list(dict.fromkeys(gate for gate, _ in judged)) == names
     for name in names:
@@ -180,9 +180,9 @@ def test_a_changed_block_alone_is_judged_again(
 @pytest.mark.parametrize(
     ("gate", "scope", "says"),
     [
-        ("integrate", BLOCK, "gate 'integrate' judges whole designs; for a block use policy, lint, simulate"),
-        ("synthesise", BLOCK, "gate 'synthesise' judges whole designs; for a block use policy, lint, simulate"),
-        ("hope", BLOCK, "no gate 'hope'; use one of policy, lint, simulate, integrate, synthesise"),
+        ("integrate", BLOCK, "gate 'integrate' judges whole designs; for a block use policy, lint, simulate, prove"),
+        ("synthesise", BLOCK, "gate 'synthesise' judges whole designs; for a block use policy, lint, simulate, prove"),
+        ("hope", BLOCK, "no gate 'hope'; use one of policy, lint, simulate, prove, integrate, synthesise"),
         ("policy", "nothing", "no file nothing.v; every block needs one"),
         ("integrate", "design", "integrate needs a workload; give the context one that the compiler made"),
     ],
