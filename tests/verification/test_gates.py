@@ -132,7 +132,7 @@ def test_a_design_is_judged_by_all_gates_in_order(
 ) -> None:
     judged = faked()
     results = gates.verdict(Candidate(expert), replace(QUICK, jobs=3), evidence=evidence)
-    names = ["policy", "lint", "simulate", "sealed", "integrate", "synthesise", "netlist", "memorisation"]
+    names = ["policy", "lint", "simulate", "sealed", "prove", "integrate", "synthesise", "netlist", "memorisation"]
     assert [(r.gate, r.scope, r.passed) for r in results] == [(name, "design", True) for name in names]
     assert list(dict.fromkeys(gate for gate, _ in judged)) == names
     for name in names:

@@ -45,7 +45,7 @@ def test_at_other_parameters_the_same_text_is_sound_and_its_evidence_another(fla
         keys = [evidence.key(gate, Candidate(design, BLOCK), context) for design in (small, flawed)]
         assert keys[0] != keys[1], name
     deeper = with_parameters(flawed, WORDS=2 * flawed.manifest.parameters["WORDS"])
-    assert evidence.key(gates.gate("simulate"), Candidate(deeper, BLOCK), context) == keys[1]
+    assert evidence.key(gate, Candidate(deeper, BLOCK), context) == keys[1]
 
 
 UNUSED_ABOVE = """

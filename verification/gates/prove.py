@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from verification import aiger, arithmetic, cache, properties, prover, stubs, to
 from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.properties import RESET_CYCLES, Property, moves, stem
 from verification.prover import Outcome, Question
+from verification.unroll import Net
 from verification.yosys import YosysFailed
 
 NAME = "prove"
 VERSION = 1
-SECONDS = 2.0
+SECONDS = 1.0
 """For a property and an engine."""
 SUSPECTED = 5.0
 """For a property that stand-ins for memories and blocks break: may the real ones?"""
@@ -34,10 +35,10 @@ _Found = tuple[Property, Outcome]
 
 
 def settings(candidate: Candidate, context: Context) -> str:
-    """The point, the limits, the contracts and the code that makes properties of them."""
+    """The points, the limits, the contracts and the code that makes properties of them."""
     modules = (aiger, arithmetic, properties, prover, stubs, unroll)
     code = cache.digest_files([Path(module.__file__ or "") for module in modules])
-    return f"{_point(candidate.scope)} {SECONDS} {SUSPECTED} {code} {_contract_digest()}"
+    return f"{candidate.points()} {SECONDS} {SUSPECTED} {code} {_contract_digest()}"
 
 
 @lru_cache
@@ -56,7 +57,8 @@ def run(candidate: Candidate, context: Context) -> GateResult:
         try:
             found = judge(candidate, _point(candidate.scope))
         except YosysFailed as error:
-            findings = [refusal(error, candidate.scope)]
+            found = [(each, Outcome("unknown")) for each in properties.properties(candidate.scope)]
+            findings = [] if error.stopped else [refusal(error, candidate.scope)]
     findings += [_finding(candidate, each, outcome) for each, outcome in found if outcome.state == "violated"]
     states = Counter(outcome.state for _, outcome in found)
     metrics = {state: states[state] for state in ("proved", "bounded", "unknown", "violated")}
@@ -78,32 +80,38 @@ def _word(outcome: Outcome) -> str:
 
 def judge(candidate: Candidate, point: Mapping[str, int]) -> list[_Found]:
     """Every property of a block with what became of it. Raises YosysFailed."""
-    block, files = candidate.scope, candidate.files()
-    stands_in = stubs.stubs([path.name for path in files], block)
+    block, text = candidate.scope, properties.wrapper(candidate.scope, point)
+    stands_in = stubs.stubs([path.name for path in candidate.files()], block)
     promised = properties.properties(block)
     with cache.scratch_folder(NAME) as work:
-        outcomes = _decide(candidate, point, stands_in, work, [Outcome("unknown")] * len(promised))
-    suspects = [outcome.state == "violated" for outcome in outcomes]
-    if stands_in and any(suspects):
-        given = [Outcome("unknown") if suspect else Outcome("proved") for suspect in suspects]
-        with cache.scratch_folder(NAME) as work:
-            again = _decide(candidate, point, {}, work, given)
-        outcomes = [new if suspect else old for old, new, suspect in zip(outcomes, again, suspects, strict=True)]
-    found = [(each, _settled(outcome)) for each, outcome in zip(promised, outcomes, strict=True)]
-    return [*found, *_values(candidate, point)]
+        graph = prover.elaborate(text, candidate.files(), work, stands_in)
+        outcomes = _decide(graph, block, work, SECONDS)
+        values = [_value(graph, make, work) for make in arithmetic.cases(block, point)]
+    if stands_in and any(outcome.state == "violated" for outcome in outcomes):
+        outcomes = _reconsider(candidate, text, outcomes)
+    return [*zip(promised, map(_settled, outcomes), strict=True), *values]
 
 
-def _values(candidate: Candidate, point: Mapping[str, int]) -> list[_Found]:
-    """What became of the cases of a block that computes."""
-    asked, found = arithmetic.cases(candidate.scope, point), list[_Found]()
-    if asked:
-        with cache.scratch_folder(NAME) as work:
-            graph = prover.elaborate(properties.wrapper(candidate.scope, point), candidate.files(), work)
-            for make in asked:
-                case, outcome = arithmetic.check(graph, make, work, SECONDS)
-                what = f"a result is not the contract's, with {case.name}"
-                found.append((Property("value", f"{case.out}[{case.name}]", what), outcome))
-    return found
+def _value(graph: aiger.Aiger, make: Callable[[Net], arithmetic.Case], work: Path) -> _Found:
+    """What became of a case of a block that computes."""
+    case, outcome = arithmetic.check(graph, make, work, 2 * SECONDS)
+    what = f"a result is not the contract's, with {case.name}"
+    return Property("value", f"{case.out}[{case.name}]", what), outcome
+
+
+def _reconsider(candidate: Candidate, text: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """What stand-ins broke, with the real memories and blocks; unknown if that is too large to look at."""
+    given = [Outcome("unknown") if outcome.state == "violated" else Outcome("proved") for outcome in outcomes]
+    with cache.scratch_folder(NAME) as work:
+        try:
+            graph = prover.elaborate(text, candidate.files(), work)
+        except YosysFailed as error:
+            if not error.stopped:
+                raise
+            again = given
+        else:
+            again = _decide(graph, candidate.scope, work, SUSPECTED, given)
+    return [new if old.state == "violated" else old for old, new in zip(outcomes, again, strict=True)]
 
 
 def _settled(outcome: Outcome) -> Outcome:
@@ -112,20 +120,14 @@ def _settled(outcome: Outcome) -> Outcome:
 
 
 def _decide(
-    candidate: Candidate,
-    point: Mapping[str, int],
-    stands_in: Mapping[str, str],
-    work: Path,
-    given: Sequence[Outcome],
+    graph: aiger.Aiger, block: str, work: Path, seconds: float, given: Sequence[Outcome] | None = None
 ) -> list[Outcome]:
-    """Outcomes with memories and blocks replaced by `stands_in`; what is proved in `given` is not asked again."""
-    text = properties.wrapper(candidate.scope, point)
-    graph = prover.elaborate(text, candidate.files(), work, stands_in)
-    graph = properties.with_ready(graph, candidate.scope)
+    """An outcome for each property; with `given` what is proved there is not asked again, and no proof is tried."""
+    graph = properties.with_ready(graph, block)
     keep = graph.names["prove_keep"][0]
-    questions = [Question(bad, keep) for bad in (*graph.names["prove_bad"], *graph.names.get("prove_ready", ()))]
-    again = all(outcome.state == "unknown" for outcome in given)
-    return prover.decide(graph, questions, work, SECONDS if again else SUSPECTED, given=given, forever=again)
+    bits = (*graph.names["prove_bad"], *graph.names["prove_ready"])[: len(properties.properties(block))]
+    questions = [Question(bad, keep) for bad in bits]
+    return prover.decide(graph, questions, work, seconds, given=given, forever=given is None)
 
 
 def _finding(candidate: Candidate, broken: Property, outcome: Outcome) -> Finding:
