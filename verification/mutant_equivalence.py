@@ -9,6 +9,7 @@ registers that always agree (`scorr`), then searches for a proof (`pdr`, Bradley
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +17,16 @@ from pathlib import Path
 from hwlib import contracts
 from hwlib.contracts.schema import Interface
 from verification import cache, yosys
-from verification.mutate import CHOICE, Mutants, Mutation
+from verification.mutate import CHOICE, OPTION, Mutants, Mutation
 from verification.sandbox import Limits
 
 _ANSWER, _MERGED = "answer", "merged.aig"
 
 
 def equivalent(mutants: Mutants, mutation: Mutation, seconds: int = 5) -> bool:
-    """Whether ABC proves within about `seconds` that `mutation` changes nothing; False says only that it did not."""
+    """Whether it is proved, by ABC within about `seconds`, that `mutation` changes nothing; False: it is not proved."""
+    if _absorbed(mutants, mutation):
+        return True
     with cache.scratch_folder("equivalent") as work:
         (work / "original.il").write_text(mutants.original)
         (work / "miter.v").write_text(_miter(mutants))
@@ -31,10 +34,20 @@ def equivalent(mutants: Mutants, mutation: Mutation, seconds: int = 5) -> bool:
             shutil.copyfile(cell, work / cell.name)
         (work / "engine.abc").write_text(_ENGINE.format(seconds=seconds))
         try:
-            yosys.run(_script(mutants, mutation), work, Limits(seconds=40 + 4 * seconds, memory_bytes=3 << 30))
+            yosys.run(_script(mutants, mutation), work, Limits(seconds=30 + 4 * seconds, memory_bytes=3 << 30))
             return _never(work / _MERGED) or (work / _ANSWER).read_text().startswith("snl_UNSAT")
         except (yosys.YosysFailed, OSError):
             return False
+
+
+def _absorbed(mutants: Mutants, mutation: Mutation) -> bool:
+    """Whether a bit of an or is inverted only when another bit of it is 1, or of an and when another is 0."""
+    said = dict(OPTION.findall(mutation.command))
+    kind = re.search(rf"^ *cell \\$(\w+) {re.escape(said['cell'])}$", mutants.original, re.MULTILINE)
+    if kind is None or said["port"] not in ("A", "B") or not said["mode"].startswith("cnot"):
+        return False
+    return kind[1] in (("reduce_or", "reduce_bool", "logic_not", "logic_and", "logic_or") if said["mode"] == "cnot1"
+                       else ("reduce_and",))  # fmt: skip
 
 
 def _never(graph: Path) -> bool:

@@ -30,7 +30,7 @@ MOST = (1 << CHOICE_BITS) - 1
 SECONDS_EACH = 20.0
 """Time limit of a simulation for each fault it runs."""
 
-_OPTION = re.compile(r"-(\w+) (\S+)")
+OPTION = re.compile(r"-(\w+) (\S+)")
 _CONTROL = re.compile(rf"-ctrl {CHOICE} \d+ \d+ ")
 _LIMITS = Limits(seconds=300, memory_bytes=4 << 30)
 
@@ -46,10 +46,10 @@ class Mutation:
     def source(self) -> str:
         """Where in the RTL the faulty cell or wire comes from, as `file:line`; empty if Yosys made it."""
         return next((value.partition(".v:")[0] + ".v:" + value.partition(".v:")[2].partition(".")[0]
-                     for name, value in _OPTION.findall(self.command) if name == "src"), "")  # fmt: skip
+                     for name, value in OPTION.findall(self.command) if name == "src"), "")  # fmt: skip
 
     def __str__(self) -> str:
-        said = dict(_OPTION.findall(self.command))
+        said = dict(OPTION.findall(self.command))
         cell = said.get("cell", "").rpartition("\\")[2]
         wire = f" ({said['wire']}[{said['wirebit']}])" if "wire" in said else ""
         by = f" by bit {said['ctrlbit']}" if "ctrlbit" in said else ""

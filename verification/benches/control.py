@@ -34,7 +34,10 @@ COUNTERS, COUNTER_BASE, COUNTER_BYTES = 15, 0x100, 8
 WRITABLE = (CONTROL, PROGRAM_LOW, PROGRAM_HIGH)
 START, CLEAR, IRQ_ENABLE = 1, 1 << 1, 1 << 8
 SLVERR = 2
+ADDRESS_BITS = 12
 WORD = (1 << 32) - 1
+MIN_ACCESSES = 60
+"""Reads and writes of a scenario at least: two runs or more."""
 LATENCY = 4
 INTERVALS = {"aw": 3, "ar": 4}
 """Cycles a write and a read may take at full rate."""
@@ -56,6 +59,7 @@ class _Plan:
     patience: float = 0.97
     paced: bool = False
     reset: bool = False
+    sweep: bool = False
 
 
 _PLANS = (
@@ -64,19 +68,22 @@ _PLANS = (
     _Plan("long-runs", gap=0.6, patience=0.995),
     _Plan("refused", stall=0.8),
     _Plan("idle", gap=0.0, stall=0.0, paced=True),
+    _Plan("neighbours", gap=0.1, stall=0.1, sweep=True),
     _Plan("reset", reset=True),
 )
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Runs with random register traffic, short and long ones, none at full rate, a reset in mid-flight."""
-    count = max(20, -(-transactions // len(_PLANS)))
+    """Runs with random register traffic, short and long ones, none at full rate, addresses near registers, a reset."""
+    count = max(MIN_ACCESSES, -(-transactions // len(_PLANS)))
     return [_scenario(plan, point, seed * len(_PLANS) + index, count) for index, plan in enumerate(_PLANS)]
 
 
 def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, count: int) -> Scenario:
     rng = random.Random(seed)
     script = _Script(rng)
+    if plan.sweep:
+        script.sweep()
     while len(script.aw) + len(script.ar) < count:
         if plan.paced:
             script.write_idle(count // 2)
@@ -140,6 +147,15 @@ class _Script:
             keep = ~START & WORD if address == CONTROL else WORD
             self._write(address, self.rng.getrandbits(32) & keep, after)
 
+    def sweep(self) -> None:
+        """Every address one bit from a defined one: writes there change nothing, reads tell it is none."""
+        near = {register: [register ^ 1 << bit for bit in range(2, ADDRESS_BITS)] for register in range(0, 0x1C, 4)}
+        for register in WRITABLE:
+            for address in near[register]:
+                if address not in WRITABLE:
+                    self._write(address, self.rng.getrandbits(32) & ~START, ())
+        self._read([*WRITABLE, *(address for nearby in near.values() for address in nearby)], (("b", len(self.aw)),))
+
     def read_random(self, count: int, after: After) -> None:
         counter = [COUNTER_BASE + 4 * self.rng.randrange(2 * COUNTERS) for _ in range(3)]
         known = [*range(0, 0x1C, 4), *counter]
@@ -157,8 +173,11 @@ class _Script:
 
 
 def _others(rng: random.Random) -> tuple[int, int]:
-    """A read-only and an undefined address."""
+    """A read-only and an undefined address, often one bit from a defined one."""
     undefined = rng.choice((0x1C, 0x20 + 4 * rng.randrange(56), 0x178 + 4 * rng.randrange(0x3A2)))
+    alias = rng.choice((*range(0, 0x1C, 4), COUNTER_BASE)) ^ 1 << rng.randrange(2, ADDRESS_BITS)
+    if rng.random() < 0.5 and alias not in range(0x1C) and _counter(alias) is None:
+        undefined = alias
     return rng.choice((STATUS, PC, VERSION, CONFIG, COUNTER_BASE + 4 * rng.randrange(2 * COUNTERS))), undefined
 
 

@@ -17,6 +17,8 @@ DONE_LATENCY = 8
 FAULT_TRANSFERS = 6
 """Instructions at least in a scenario that fails in its middle."""
 BUSY_SLACK = 8
+LONG_ROW = 600
+"""Words of the longest row at full rate: more than fit eight or nine bits."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +57,35 @@ def random_transfers(
 ) -> list[Transfer]:
     """At least `least` transfers of at least `words` words in all: short and long rows, any stride, near page ends.
 
-    The first has one row, over the end of a page.
+    The first has one row, over the end of a page; where one is enough, the second has many rows of a word.
     """
     made = [_across_pages(rng, point, rng.choice(spaces))]
+    if least == 1:
+        made.append(_tall(rng, point, rng.choice(spaces)))
     while len(made) < least or sum(t.count for t in made) < words:
         made.append(_random_transfer(rng, point, rng.choice(spaces)))
     return made
 
 
 def long_transfers(rng: random.Random, words: int, point: Mapping[str, int], spaces: Sequence[int]) -> list[Transfer]:
-    """Transfers of one page-aligned row of at least 64 beats each, for full rate."""
+    """Transfers of one page-aligned row of at least 64 beats each, for full rate; the first has LONG_ROW words."""
     size = max(64, 64 * point["AXI_BYTES"] // (point["T"] * point["D"]))
     starts = [_page(rng) for _ in range(max(2, -(-words // size)))]
-    return [Transfer(start, rng.randrange(1 << 16), 1, size, 0, 0, rng.choice(spaces)) for start in starts]
+    sizes = [max(size, LONG_ROW), *[size] * (len(starts) - 1)]
+    pairs = zip(starts, sizes, strict=True)
+    return [Transfer(start, rng.randrange(1 << 16), 1, count, 0, 0, rng.choice(spaces)) for start, count in pairs]
 
 
 def _across_pages(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
     beat, word, words = point["AXI_BYTES"], point["T"] * point["D"], rng.randint(2, 8)
     start = _page(rng) - beat * rng.randrange(1, words * word // beat)
     return Transfer(start, rng.randrange(1 << 16), 1, words, 0, words, space)
+
+
+def _tall(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
+    beat, rows = point["AXI_BYTES"], rng.randint(64, 127)
+    return Transfer(_page(rng), rng.randrange(1 << 16), rows, 1, rng.randrange(0, 1 << 24, beat),
+                    rng.randrange(1 << 16), space)  # fmt: skip
 
 
 def _random_transfer(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
