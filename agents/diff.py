@@ -58,6 +58,10 @@ class FileDiff:
         return sum(line.op == "-" for hunk in self.hunks for line in hunk.lines)
 
 
+MOST_LINES = 5000
+"""Above these, lines that occur often are not matched one by one: the time would be their number squared."""
+
+
 @dataclass(frozen=True)
 class FieldChange:
     """A manifest field (dotted path) with its values; None where it is absent."""
@@ -110,7 +114,15 @@ def diff_designs(old: Design, new: Design, a: str, b: str) -> DesignDiff:
 
 def _file_diff(path: str, old: str | None, new: str | None) -> FileDiff:
     status: Status = "added" if old is None else "removed" if new is None else "changed"
-    return FileDiff(path, status, old or "", new or "", tuple(_hunks(_lines(old or ""), _lines(new or ""))))
+    before, after = visible(old or ""), visible(new or "")
+    return FileDiff(visible(path), status, before, after, tuple(_hunks(_lines(before), _lines(after))))
+
+
+def visible(text: str) -> str:
+    """`text` with what a terminal would obey, or nobody would see, written as escapes."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _lines(text: str) -> list[str]:
@@ -118,7 +130,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _hunks(old: list[str], new: list[str]) -> Iterator[Hunk]:
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    matcher = SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > MOST_LINES)
     for group in matcher.get_grouped_opcodes(CONTEXT_LINES):
         lines = [line for code in group for line in _group_lines(code, old, new)]
         first, last = group[0], group[-1]

@@ -11,10 +11,10 @@ from hwlib.design import Design, Manifest
 from hwlib.spec import Spec
 
 BLOCK_GATES = ("policy", "lint", "simulate")
-"""Gates each written block must pass before its design is assembled, cheapest first."""
+"""Gates each written block must pass before its design is assembled, cheapest first; the dearer ones judge wholes."""
 
-DESIGN_GATES = ("policy", "lint", "simulate", "integrate", "synthesise")
-"""Gates the assembled design must pass, cheapest first."""
+DESIGN_GATES = ("policy", "lint", "simulate", "sealed", "integrate", "synthesise", "netlist", "memorisation")
+"""Gates the assembled design must pass, in order: all there are."""
 
 
 @dataclass(frozen=True)

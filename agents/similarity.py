@@ -14,9 +14,12 @@ from difflib import SequenceMatcher
 
 SHINGLE = 12
 """Tokens in a run: about a statement and a half."""
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_MOST_LINES = 5000
+"""Of a file whose lines are put in order against another's; longer ones are compared as a bag of lines."""
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TOKEN = re.compile(r"\d*'s?[bdho][0-9a-fA-FxzXZ_]+|[A-Za-z_$][\w$]*|\d+|<<<|>>>|[<>=!]=|&&|\|\||<<|>>|\S")
-_HEADER = re.compile(r"\bmodule\b.*?\)\s*;", re.DOTALL)
+_HEADER = re.compile(r"\bmodule\b[^;]*(?:;|\Z)")
+"""Each of these reads a text once, however it is written."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,10 @@ def compare_sources(a: str, b: str, old: Mapping[str, str], new: Mapping[str, st
 
 
 def _file(path: str, text: str, other: str, pool: frozenset[tuple[str, ...]]) -> FileSimilarity:
-    ratio = SequenceMatcher(None, _body_lines(text), _body_lines(other), autojunk=False).ratio() if other else 0.0
+    lines, others = _body_lines(text), _body_lines(other)
+    matcher = SequenceMatcher(None, lines, others, autojunk=False)
+    ordered = max(len(lines), len(others)) <= _MOST_LINES
+    ratio = (matcher.ratio() if ordered else matcher.quick_ratio()) if other else 0.0
     return FileSimilarity(path, text.count("\n"), _share(_shingles(text), pool), ratio)
 
 

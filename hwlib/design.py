@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +19,9 @@ from hwlib.errors import InputError
 PLATFORM = Path(__file__).parent / "platform"
 EXPERT = Path(__file__).parent / "expert"
 
+_FILE_NAME = re.compile(r"[A-Za-z_]\w*\.v", re.ASCII)
+_FILE_BYTES, _FILES = 4 << 20, 2000
+"""What is read at all; how large a file may be the policy gate decides."""
 _OF_TOP = {"LANES": "ACT_LANES", "TABLES": "ACT_TABLES"}
 """Names of the top's parameters where a block calls them otherwise."""
 _ENTRIES = {"matrix_unit": "MATRIX_PARAMS", "vector_unit": "VECTOR_PARAMS"}
@@ -162,11 +168,31 @@ def read_manifest(path: Path) -> Manifest:
 
 def read_design(folder: Path) -> Design:
     """The design in `folder`. Raises InputError if the manifest is bad or there is no RTL."""
+    _check_files(folder, ())
     manifest = read_manifest(folder / "design.yaml")
     rtl = tuple(sorted((folder / "rtl").glob("*.v")))
+    _check_files(folder, rtl)
     if not rtl:
         raise InputError("no Verilog files", str(folder / "rtl"), "put one module a file, named as the file")
     return Design(folder, manifest, rtl)
+
+
+def _check_files(folder: Path, rtl: tuple[Path, ...]) -> None:
+    """InputError for what must not be opened: links lead elsewhere, pipes never end, names may be options."""
+    if len(rtl) > _FILES:
+        raise InputError(f"{len(rtl)} Verilog files", str(folder / "rtl"), f"a design has at most {_FILES}")
+    for path in (folder / "design.yaml", folder / "rtl", *rtl):
+        status = os.lstat(path) if os.path.lexists(path) else None
+        if status is None:
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            raise InputError("a symbolic link", str(path), "put the file itself there")
+        if path.suffix == ".v" and not _FILE_NAME.fullmatch(path.name):
+            raise InputError("a file name no module can have", str(path), "name files as their modules: NAME.v")
+        if path.name != "rtl" and not stat.S_ISREG(status.st_mode):
+            raise InputError("not a plain file", str(path), "put a file of text there")
+        if status.st_size > _FILE_BYTES:
+            raise InputError(f"{status.st_size} bytes", str(path), f"a file has at most {_FILE_BYTES}")
 
 
 def with_parameters(design: Design, **parameters: int) -> Design:

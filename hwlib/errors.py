@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
+
+
+def plain(text: str, most: int = 0) -> str:
+    """`text` on one line without what a terminal would obey: escape sequences are dropped, other characters that do
+    not print become ``?``. With `most`, cut to so many characters."""
+    if not text.isprintable():
+        spaced = (" " if c.isspace() else c if c.isprintable() else "?" for c in _ESCAPE.sub("", text))
+        text = "".join(spaced)
+    return text[: most - 1] + "…" if most and len(text) > most else text
+
 
 class InputError(Exception):
     """Bad input (spec, manifest, RTL, model file, flag). The CLI prints it as one line and exits 2.
@@ -18,4 +31,4 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
-        return " ".join((f"{line}; {self.mend}" if self.mend else line).split())
+        return " ".join(plain(f"{line}; {self.mend}" if self.mend else line).split())

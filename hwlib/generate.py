@@ -49,7 +49,9 @@ def isa_page() -> str:
     return (
         f"# Instruction set, version {isa.VERSION}\n\n{_NOTE.format(source='hwlib/isa.py')}\n"
         f"An instruction is {isa.INSTRUCTION_BYTES} bytes, little endian; "
-        f"bits {isa.HEADER_BITS - 1}..0 are the header.\nEngines: {engines}. Local spaces: {spaces}.\n\n## Header\n\n"
+        f"bits {isa.HEADER_BITS - 1}..0 are the header,\n"
+        "bits behind an instruction's last operand are zero.\n"
+        f"Engines: {engines}. Local spaces: {spaces}.\n\n## Header\n\n"
         + isa.markdown_table().replace("### ", "## ")
         + f"\n## Faults\n\n| code | meaning |\n| --- | --- |\n{faults}\n"
     )

@@ -1,9 +1,9 @@
 """The instruction set, defined once.
 
 An instruction is 32 bytes, little endian. Bits 79..0 are a header common to all
-opcodes; bits 255..80 are operands. The Verilog decoder (`platform/isa_decode.v`),
-the assembler, the disassembler and the table in `docs/isa.md` derive from `HEADER`
-and `OPCODES` below.
+opcodes; bits 255..80 are operands, those behind an opcode's last one zero. The
+Verilog decoder (`platform/isa_decode.v`), the assembler, the disassembler and the
+table in `docs/isa.md` derive from `HEADER` and `OPCODES` below.
 
 Dependencies are timelines: every engine counts the instructions it has retired, and
 each instruction names, for each engine, the count that must have been reached before
@@ -80,6 +80,11 @@ class Opcode:
     doc: str
     flags: tuple[tuple[str, int, str], ...]
     operands: tuple[Field, ...]
+
+    @property
+    def reserved_low(self) -> int:
+        """The first bit behind its last operand: it and all above are zero in a legal instruction."""
+        return max((item.low + item.bits for item in self.operands), default=HEADER_BITS)
 
     def field(self, name: str) -> Field:
         """The operand called `name`; InputError if there is none."""
@@ -244,7 +249,7 @@ def encode(instruction: Instruction) -> int:
 
 
 def decode(word: int) -> Instruction:
-    """The instruction of a 256-bit `word`. Raises InputError for an illegal opcode or flag."""
+    """The instruction of a 256-bit `word`. Raises InputError for an illegal opcode or flag, or a reserved bit set."""
     header = {f.name: f.extract(word) for f in HEADER}
     op = BY_CODE.get(header["opcode"])
     if op is None:
@@ -254,6 +259,10 @@ def decode(word: int) -> Instruction:
     if any(bit not in names for bit in set_bits):
         raise InputError(
             f"{op.name} has illegal flags 0x{header['flags']:02x}", "isa", f"legal: {sorted(names.values())}"
+        )
+    if word >> op.reserved_low:
+        raise InputError(
+            f"{op.name} has bits set from {op.reserved_low} up, which are reserved", "isa", "write zeros there"
         )
     waits = (header["wait_load"], header["wait_store"], header["wait_matrix"], header["wait_vector"])
     operands = {f.name: f.extract(word) for f in op.operands}
@@ -265,11 +274,12 @@ def verilog_decoder() -> str:
     fields = [*HEADER, *{f.name: f for op in OPCODES for f in _prefixed(op)}.values()]
     ports = ",\n".join(f"    output wire [{f.bits - 1}:0] {f.name}" for f in fields)
     wires = "\n".join(f"    assign {f.name} = instr[{f.low + f.bits - 1}:{f.low}];" for f in fields)
-    legal = "\n".join(
-        f"            8'h{op.code:02x}: illegal = |(instr[15:8] & ~8'h{_flag_mask(op):02x}); // {op.name}"
-        for op in OPCODES
-    )
+    legal = "\n".join(f"            8'h{op.code:02x}: illegal = {_illegal(op)}; // {op.name}" for op in OPCODES)
     return _DECODER.format(version=VERSION, ports=ports, wires=wires, legal=legal)
+
+
+def _illegal(op: Opcode) -> str:
+    return f"|(instr[15:8] & ~8'h{_flag_mask(op):02x}) || |instr[{INSTRUCTION_BITS - 1}:{op.reserved_low}]"
 
 
 def _flag_mask(op: Opcode) -> int:
@@ -286,7 +296,7 @@ _DECODER = """\
 // isa_decode: names the fields of an instruction (ISA version {version}).
 // Purely combinational. Generated from hwlib/isa.py by `rtloom generate`; do not edit.
 // x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to the vector engine's.
-// illegal: the opcode is not defined or a flag it does not have is set.
+// illegal: the opcode is not defined, or a flag it does not have or a bit behind its operands is set.
 module isa_decode (
     input  wire [255:0] instr,
 {ports},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +51,14 @@ def test_imports_go_through_the_doors(room: str) -> None:
         if name not in allowed(path)
     ]
     assert wrong == []
+
+
+def test_only_its_gate_opens_the_sealed_room() -> None:
+    """Nothing else names it, in code or in text that a prompt may hold, nor the gate's module beside the gates."""
+    gate = ROOT / "verification" / "gates" / "sealed.py"
+    inside = [gate, *(ROOT / "verification" / "sealed").rglob("*")]
+    texts = [p for room in ROOMS for p in (ROOT / room).rglob("*") if p.suffix in (".py", ".md", ".j2", ".yaml")]
+    named = re.compile(r"verification[./]sealed|from verification import .*\bsealed\b|gates[./]sealed\b")
+    assert len(texts) > 200
+    assert [str(p.relative_to(ROOT)) for p in texts if p not in inside and named.search(p.read_text())] == []
+    assert named.search(gate.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from hwlib import contracts
 from hwlib.design import Design, block_parameters, platform_files
-from hwlib.errors import InputError
+from hwlib.errors import InputError, plain
 from hwlib.tech import Technology
 from verification import cache
 from verification.simulate import SIMULATORS, Simulator
@@ -20,6 +21,10 @@ from verification.system.simulation import Simulation
 
 WHOLE = "design"
 """The scope of a candidate that is the whole design."""
+
+
+MAX_TEXT = 4000
+"""Characters of one text of a finding."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class Finding:
     expected: str = ""
     got: str = ""
     cycle: int = -1
+
+    def __post_init__(self) -> None:
+        """Texts come from tools and files: one line each, of bounded length, nothing a terminal would obey."""
+        for name in ("message", "file", "block", "vector", "expected", "got"):
+            object.__setattr__(self, name, plain(getattr(self, name), MAX_TEXT))
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
@@ -116,6 +126,13 @@ class Candidate:
     def own_point(self) -> dict[str, int]:
         """The parameters it has in the design."""
         return block_parameters(self.top, self.design.manifest.parameters)
+
+    def declared(self, name: str) -> int:
+        """The first line of the block's file that has a word beginning with `name`; 0 if none."""
+        path = self.design.folder / "rtl" / f"{self.scope}.v"
+        code = [line.partition("//")[0] for line in path.read_text(errors="replace").splitlines()]
+        word = re.compile(rf"\b{re.escape(name)}(?:_|\b)")
+        return next((number for number, line in enumerate(code, 1) if word.search(line)), 0)
 
     def digest(self) -> str:
         """Content of everything it is made of; for a design the manifest too."""

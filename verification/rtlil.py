@@ -55,6 +55,11 @@ class Design:
         ]
         return repr((sorted(inside), list(self.children(name)), self._child_ports(name)))
 
+    def parameters(self, name: str) -> dict[str, int]:
+        """The integer parameters that module `name` was elaborated with."""
+        pairs = (line.split() for line in _PARAMETER.findall(self.modules[name].text))
+        return {pair[0].removeprefix("\\"): _integer(pair[1]) for pair in pairs if len(pair) == 2}
+
     def _child_ports(self, name: str) -> list[str]:
         ports = re.compile(r"^  wire (?:width \d+ )?(?:upto |offset \d+ |signed )*(?:input|output) .*$", re.MULTILINE)
         return [line for child in self.children(name) for line in ports.findall(self.modules[child].text)]
@@ -95,23 +100,29 @@ class Design:
         return found
 
 
+def _integer(text: str) -> int:
+    """A constant of RTLIL: decimal, or bits behind a width."""
+    _, quote, bits = text.partition("'")
+    return int(bits.removeprefix("s"), 2) if quote else int(text)
+
+
 def read(text: str, kept: Iterable[str], black_box: str) -> Design:
     """Read RTLIL `text`; modules made from a source module in `kept` get plain names (``array``, ``array_2``, …)."""
     wanted = set(kept)
-    modules = list(_modules(text))
+    found = list(modules(text))
     names: dict[str, str] = {}
     blocks: dict[str, str] = {}
-    for module in modules:
+    for module in found:
         if module.source in wanted and module.source != black_box:
             same = sum(block == module.source for block in blocks.values())
             names[module.name] = f"{module.source}_{same + 1}" if same else module.source
             blocks[names[module.name]] = module.source
-    renamed = [_rename(module, names) for module in modules]
+    renamed = [_rename(module, names) for module in found]
     boxes = {m.name for m in renamed if m.source == black_box}
     return Design({m.name: m for m in renamed}, blocks, frozenset(boxes))
 
 
-def _modules(text: str) -> Iterable[Module]:
+def modules(text: str) -> Iterable[Module]:
     for chunk in text.split("\nend\n")[:-1]:
         match = _MODULE.search(chunk)
         if match:

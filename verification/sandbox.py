@@ -7,10 +7,12 @@ Bubblewrap gives a private view of the file system and private process and netwo
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -24,28 +26,45 @@ from hwlib.errors import InputError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 _CONFINE = Path(__file__).with_name("confine.py")
+_CLEARED = ("env", "-i", f"PATH={os.environ.get('PATH', os.defpath)}")
+"""Bubblewrap's own first process can be looked at from within: it must not hold our environment either."""
 _POLL_S = 0.2
+_GONE_S = 5.0
+"""How long the kernel may take to end a process space."""
+_SCAN_S = 1.0
+"""How often the scratch folder is measured."""
+_FLOOD = 50
+"""A run that prints so many times what is kept of its output is stopped."""
+_DEEPEST = 100
+"""Folders within folders that a scratch folder may have."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on a run, all of its processes together except file size (each file)."""
+    """Bounds on a run, all of its processes together except file size (each file).
+
+    scratch_bytes and files bound what lies in the scratch folder; output_bytes is what is kept of stdout and stderr.
+    """
 
     seconds: float = 60.0
     memory_bytes: int = 4 << 30
     file_bytes: int = 1 << 30
     processes: int = 64
     output_bytes: int = 400_000
+    scratch_bytes: int = 4 << 30
+    files: int = 20_000
 
 
 @dataclass(frozen=True)
 class Completed:
-    """How a run ended. `output` is stdout and stderr together, cut at the limit; `stopped` names the limit that hit."""
+    """How a run ended. `output` is stdout and stderr together, cut at the limit; `stopped` names the limit that hit.
+    `peak_bytes`: the most memory its processes were seen to hold together."""
 
     returncode: int
     output: str
     seconds: float
     stopped: str = ""
+    peak_bytes: int = 0
 
     @property
     def ok(self) -> bool:
@@ -66,8 +85,9 @@ BUBBLEWRAP = Protection(
 )
 LANDLOCK = Protection(
     "landlock",
-    "writes only to the scratch folder, reads only of system and tool folders, no network, cleared environment, limits",
-    "processes of the same user can be seen",
+    "writes only to the scratch folder, reads only of system and tool folders, no sockets, no signals to other "
+    "processes, cleared environment, limits",
+    "without bubblewrap, names of files outside can be probed and a process may outlive a killed rtloom",
 )
 
 
@@ -98,8 +118,9 @@ def run(
 ) -> Completed:
     """Run `command` in `scratch`, the only folder it can write, with `readable` folders besides the system's.
 
-    The environment is cleared but for PATH, HOME, TMPDIR, LANG and `env`. Every process it started is dead when
-    this returns. Raises InputError if no sandbox works here.
+    The environment is cleared but for PATH, HOME, TMPDIR, LANG and `env`. When this returns, every process it started
+    is dead and the scratch folder has only files and folders: links and pipes are gone. Raises InputError if no sandbox
+    works here.
     """
     bounds = limits or Limits()
     return _supervise(confined(command, scratch, readable=readable, env=env, limits=bounds), scratch, bounds)
@@ -121,12 +142,13 @@ def confined(
         words = [*_limit_words(bounds), *_bubblewrap_words(scratch, readable, given)]
     else:
         words = [*_limit_words(bounds), *_confine_words(scratch, readable, given, bounds)]
-    return [*words, *command]
+    return [*_CLEARED, *words, *command]
 
 
 def _limit_words(limits: Limits) -> list[str]:
-    """CPU time is per process: a multithreaded one may use more than wall time."""
-    sizes = [f"--data={limits.memory_bytes}", f"--fsize={limits.file_bytes}", "--core=0"]
+    """CPU time is per process: a multithreaded one may use more than wall time. One process' own data stays a little
+    below what all may hold, as code and shared pages come on top."""
+    sizes = [f"--data={limits.memory_bytes * 15 // 16}", f"--fsize={limits.file_bytes}", "--core=0"]
     return ["prlimit", *sizes, f"--cpu={int(limits.seconds * 4) + 1}", "--"]
 
 
@@ -142,17 +164,21 @@ def _tool_folders() -> list[Path]:
 
 
 def _bubblewrap_words(scratch: Path, readable: Sequence[Path], given: Mapping[str, str]) -> list[str]:
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     for name in SYSTEM:
         path = Path(name)
         if path.is_symlink():
             words += ["--symlink", os.readlink(path), name]
         elif path.exists():
             words += ["--ro-bind", name, name]
-    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    # To root outside, /proc/sys would be writable; files in a tmpfs would count as nobody's memory.
+    words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+    words += ["--dev", "/dev", "--remount-ro", "/dev", "--tmpfs", "/tmp"]
     for folder in [*_tool_folders(), *(p.resolve() for p in readable)]:
         words += ["--ro-bind", str(folder), str(folder)]
     words += ["--bind", str(scratch), str(scratch), "--chdir", str(scratch)]
+    words += ["--remount-ro", "/tmp"] if scratch != Path("/tmp") else []
+    words += ["--remount-ro", "/"]
     for name, value in _environment(scratch, given).items():
         words += ["--setenv", name, value]
     return [*words, "--"]
@@ -175,77 +201,185 @@ def _works(words: list[str]) -> bool:
 
 
 def _supervise(words: list[str], scratch: Path, limits: Limits) -> Completed:
-    """Start, read output, watch time, memory and processes; leave nothing running."""
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        words,
-        cwd=scratch,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    """Start, read output, watch time, memory, processes and files; leave nothing running."""
+    told, tell = os.pipe()
+    if "bwrap" in words:
+        words = [*words[: words.index("bwrap") + 1], "--info-fd", str(tell), *words[words.index("bwrap") + 1 :]]
     try:
-        output, stopped = _watch(process, limits, begin)
+        process = subprocess.Popen(
+            words,
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(tell,),
+        )
     finally:
-        _kill(process)
-    return Completed(process.returncode, output.decode(errors="replace"), time.monotonic() - begin, stopped)
+        os.close(tell)
+    watch = _Watch(process, scratch, limits)
+    try:
+        stopped = watch.until_end()
+    finally:
+        kill(process)
+        if process.stdout is not None:
+            process.stdout.close()
+        _await_space(told)
+        os.close(told)
+        sweep(scratch)
+    seconds = time.monotonic() - watch.begin
+    return Completed(process.returncode, watch.output.decode(errors="replace"), seconds, stopped, watch.peak_bytes)
 
 
-def _watch(process: subprocess.Popen[bytes], limits: Limits, begin: float) -> tuple[bytes, str]:
-    assert process.stdout is not None
-    output = bytearray()
-    os.set_blocking(process.stdout.fileno(), False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        checked = begin
-        while True:
-            if selector.select(_POLL_S):
-                data = process.stdout.read(1 << 16)
-                if data == b"":
-                    return bytes(output), _await_exit(process, limits, begin)
-                output += (data or b"")[: limits.output_bytes - len(output)]
-            now = time.monotonic()
-            if now - begin > limits.seconds:
-                return bytes(output), f"time limit of {limits.seconds:g} s"
-            if now - checked > _POLL_S:
-                checked = now
-                over = _over(process.pid, limits)
-                if over or process.poll() is not None:
-                    return bytes(output) + _left(process, limits.output_bytes - len(output)), over
+def _await_space(told: int) -> None:
+    """Wait for the end of bubblewrap's process space, whose first process it told the number of: the last to go."""
+    os.set_blocking(told, False)
+    try:
+        first = json.loads(os.read(told, 4096))["child-pid"]
+    except (BlockingIOError, ValueError, KeyError, TypeError):
+        return
+    deadline = time.monotonic() + _GONE_S
+    while _lives(first) and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
-def _left(process: subprocess.Popen[bytes], room: int) -> bytes:
-    """What an ended process wrote that nobody has read yet; the pipe may be held open by a child of it."""
-    assert process.stdout is not None
-    data = bytearray()
-    while len(data) < room and (part := process.stdout.read(1 << 16)):
-        data += part
-    return bytes(data[:room])
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
-def _await_exit(process: subprocess.Popen[bytes], limits: Limits, begin: float) -> str:
-    """A process may close its output and go on: its limits still hold."""
-    while time.monotonic() - begin < limits.seconds:
-        try:
-            process.wait(_POLL_S)
-        except subprocess.TimeoutExpired:
-            over = _over(process.pid, limits)
-            if over:
-                return over
-        else:
+class _Watch:
+    """One run being watched: its output so far, and the bounds it may exceed."""
+
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, limits: Limits) -> None:
+        self.process, self.scratch, self.limits = process, scratch, limits
+        self.begin = self.scanned = time.monotonic()
+        self.output, self.printed, self.peak_bytes = bytearray(), 0, 0
+
+    def until_end(self) -> str:
+        """Read and watch until the run ends or must be stopped; which limit stopped it."""
+        pipe = self.process.stdout
+        assert pipe is not None
+        os.set_blocking(pipe.fileno(), False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            checked = self.begin
+            while True:
+                if selector.select(_POLL_S) and self._take() == b"":
+                    return self._await_exit()
+                over = self._late() or self._flood()
+                if not over and time.monotonic() - checked > _POLL_S:
+                    checked = time.monotonic()
+                    over = self._over()
+                    if not over and self.process.poll() is not None:
+                        self._take_rest()
+                        return ""
+                if over:
+                    self._take_rest()
+                    return over
+
+    def _take(self) -> bytes | None:
+        """The next piece of output, kept as far as there is room; None if there is none now, empty at the end."""
+        assert self.process.stdout is not None
+        data = self.process.stdout.read(1 << 16)
+        self.printed += len(data or b"")
+        self.output += (data or b"")[: self.limits.output_bytes - len(self.output)]
+        return data
+
+    def _take_rest(self) -> None:
+        """What nobody has read yet, as far as there is room; a child of an ended process may hold the pipe open."""
+        while len(self.output) < self.limits.output_bytes and self._take():
+            pass
+
+    def _await_exit(self) -> str:
+        """A process may close its output and go on: its limits still hold."""
+        while not (over := self._late()):
+            try:
+                self.process.wait(_POLL_S)
+            except subprocess.TimeoutExpired:
+                if over := self._over():
+                    break
+            else:
+                return ""
+        return over
+
+    def _late(self) -> str:
+        late = time.monotonic() - self.begin > self.limits.seconds
+        return f"time limit of {self.limits.seconds:g} s" if late else ""
+
+    def _flood(self) -> str:
+        most = _FLOOD * self.limits.output_bytes
+        return f"output limit of {most} bytes" if self.printed > most else ""
+
+    def _over(self) -> str:
+        """Which bound the processes or their files exceed, or nothing."""
+        resident = [pages for _, pages in _tree(self.process.pid)]
+        used = sum(resident) * os.sysconf("SC_PAGE_SIZE")
+        self.peak_bytes = max(self.peak_bytes, used)
+        if len(resident) > self.limits.processes:
+            return f"limit of {self.limits.processes} processes"
+        if used > self.limits.memory_bytes:
+            return f"memory limit of {self.limits.memory_bytes >> 20} MiB"
+        if time.monotonic() - self.scanned < _SCAN_S:
             return ""
-    return f"time limit of {limits.seconds:g} s"
+        self.scanned = time.monotonic()
+        return _overfull(self.scratch, self.limits)
 
 
-def _over(root: int, limits: Limits) -> str:
-    """Which bound the process tree under `root` exceeds, or nothing."""
-    resident = [pages for _, pages in _tree(root)]
-    if len(resident) > limits.processes:
-        return f"limit of {limits.processes} processes"
-    if sum(resident) * os.sysconf("SC_PAGE_SIZE") > limits.memory_bytes:
-        return f"memory limit of {limits.memory_bytes >> 20} MiB"
-    return ""
+def _overfull(scratch: Path, limits: Limits) -> str:
+    """Which bound on the scratch folder its content exceeds, or nothing."""
+    total = 0
+    for count, (entry, depth) in enumerate(_entries(scratch), 1):
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            total += status.st_blocks * 512
+        if count > limits.files or depth > _DEEPEST:
+            return f"limit of {limits.files} files, {_DEEPEST} folders deep"
+    return f"limit of {limits.scratch_bytes >> 20} MiB of files" if total > limits.scratch_bytes else ""
+
+
+def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], int]]:
+    """All below `folder` and how deep it lies; not through links. Folders deeper than is looked at are given alone."""
+    pending = [(os.fspath(folder), 0)]
+    while pending:
+        path, depth = pending.pop()
+        try:
+            with os.scandir(path) as found:
+                for entry in found:
+                    if entry.is_dir(follow_symlinks=False) and depth <= _DEEPEST:
+                        pending.append((entry.path, depth + 1))
+                    yield entry, depth
+        except OSError:
+            continue
+
+
+def sweep(scratch: Path) -> None:
+    """Remove whatever is no file or folder: what is read there afterwards must not lead out, or wait for ever."""
+    odd = [
+        e.path
+        for e, _ in _entries(scratch)
+        if not (e.is_dir(follow_symlinks=False) or e.is_file(follow_symlinks=False))
+    ]
+    for path in odd:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def result_text(path: Path, most: int = 256 << 20) -> str | None:
+    """A file that a sandboxed run left; None unless there is a plain file of at most `most` bytes."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+        os.close(handle)
+        return None
+    with open(handle, "rb") as file:
+        return file.read(most).decode(errors="replace")
 
 
 def _tree(root: int) -> list[tuple[int, int]]:
@@ -271,8 +405,9 @@ def _processes() -> Iterator[tuple[int, int, int]]:
             yield int(name), int(fields[1]), int(fields[21])
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the whole tree. Bubblewrap's process space dies with it; confine.py reaps its own on SIGTERM."""
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the tree of a process that runs `confined` words as a group of its own. Bubblewrap's process space dies with
+    it; confine.py reaps its own on SIGTERM."""
     if protection.cache_info().currsize and protection() is LANDLOCK and process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -280,5 +415,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

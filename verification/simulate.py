@@ -31,6 +31,8 @@ from verification.build import BuildFailed, copy_sources
 
 Simulator = Literal["icarus", "verilator"]
 SIMULATORS: tuple[Simulator, ...] = get_args(Simulator)
+MAX_RECORD_BYTES = 64 << 20
+"""Of what the driver writes down; a run of all blocks' benches stays far below."""
 _DRIVER = Path(exchange.__file__).with_name("driver.py")
 
 
@@ -60,15 +62,17 @@ def simulate(
     seed: int = 1,
     seconds: float = 300,
     contract: Contract | None = None,
+    fixed: bool = False,
 ) -> list[ScenarioResult]:
     """Build `block` from `files` at parameters `point` and run `scenarios` one after another in one simulation.
 
     `seed` sets Verilator's random initial state; stimulus comes from each scenario's own. `contract` overrides the one
-    of that name (for benches of the bench). Raises BuildFailed if a compiler refuses the RTL.
+    of that name (for benches of the bench). `fixed`: the files have no parameters, they are of that point. Raises
+    BuildFailed if a compiler refuses the RTL.
     """
     promise = contract or contracts.load(block)
     stimulus = exchange.encode(promise, point, scenarios)
-    executable = build(block, files, point, simulator, promise.ports(point))
+    executable = build(block, files, point, simulator, promise.ports(point), fixed)
     lines, done = run(executable, block, stimulus, simulator, seed, seconds)
     return [result(s, lines[i] if i < len(lines) else None, done, promise, simulator) for i, s in enumerate(scenarios)]
 
@@ -81,26 +85,32 @@ def run(
         shutil.copyfile(_DRIVER, work / "driver.py")
         (work / "stimulus.json").write_text(json.dumps(stimulus))
         shutil.copy(executable, work / executable.name)
-        limits = sandbox.Limits(seconds=seconds, processes=16)
+        limits = sandbox.Limits(seconds=seconds, processes=16, file_bytes=MAX_RECORD_BYTES)
         words = _run_words(simulator, executable.name, seed)
         done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
-        path = work / "observations.jsonl"
-        return (path.read_text(errors="replace").splitlines() if path.exists() else []), done
+        lines = (sandbox.result_text(work / "observations.jsonl", MAX_RECORD_BYTES) or "").splitlines()
+        return lines, done
 
 
 def build(
-    block: str, files: Sequence[Path], point: Mapping[str, int], simulator: Simulator, ports: Sequence[Port]
+    block: str,
+    files: Sequence[Path],
+    point: Mapping[str, int],
+    simulator: Simulator,
+    ports: Sequence[Port],
+    fixed: bool = False,
 ) -> Path:
     """The compiled simulation of `block` at `point`, from the cache if these exact files were built before; the driver
     sees `ports`."""
     toolchain.require(*(("iverilog", "vvp") if simulator == "icarus" else ("verilator", "g++", "perl")), "cocotb")
+    parameters = {} if fixed else point
     if simulator == "icarus":
-        return _build_icarus(block, files, point)
+        return _build_icarus(block, files, parameters)
     libraries = cocotb_tools.config.libs_dir
     main = (cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()
     link = (f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator")
     harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports))
-    return verilate.build(files, block, point, harness)
+    return verilate.build(files, block, parameters, harness)
 
 
 def bench(block: str) -> ScenarioFactory:
@@ -172,8 +182,10 @@ def result(
         said = "; ".join(done.output.strip().splitlines()[-3:])
         cause = done.stopped or f"exit status {done.returncode}: {said}"
         return ScenarioResult(scenario.name, simulator, False, f"the simulation ended early ({cause})")
-    report: Any = json.loads(line)
-    observed = exchange.decode(report, contract)
+    try:
+        observed = exchange.decode(json.loads(line), contract)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ScenarioResult(scenario.name, simulator, False, "the record of the run is not one the driver writes")
     return judge(scenario, observed, simulator)
 
 

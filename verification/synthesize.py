@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,22 @@ def synthesize_block(
     return _map_block(design, block, files, technology, clock_ns)
 
 
+def mapped_block(
+    files: Sequence[Path], block: str, parameters: Mapping[str, int], technology: Technology, clock_ns: float
+) -> BlockResult:
+    """Map one block alone; in its netlist the blocks it instantiates have parameters again, so that it can be simulated
+    with their own text. Raises InputError if Yosys refuses it."""
+    toolchain.require("yosys")
+    design = _elaborate(files, block, parameters)
+    result = _map_block(design, block, files, technology, clock_ns)
+    netlist = result.netlist
+    for child in design.children(block):
+        values = "".join(f", .{name}({value})" for name, value in design.parameters(child).items())
+        module = f"{design.blocks[child]} #({values.removeprefix(', ')})" if values else design.blocks[child]
+        netlist = re.sub(rf"^  {child} (?=\S+ \($)", f"  {module} ", netlist, flags=re.MULTILINE)
+    return replace(result, netlist=netlist)
+
+
 def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -> rtlil.Design:
     """Parameters resolved, blocks kept apart under their own names."""
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(parameters.items()))
@@ -177,7 +193,7 @@ def _run_mapping(design: rtlil.Design, name: str, technology: Technology, clock_
 
 def _mapping_script(design: rtlil.Design, name: str, technology: Technology) -> str:
     boxes = "".join(f"blackbox {child}\n" for child in design.children(name))
-    avoid = " ".join(f'-dont_use "{cell}"' for cell in technology.avoid)
+    avoid = " ".join(f"-dont_use {cell}" for cell in technology.avoid)  # quotes would become part of the pattern
     constraint = "-constr abc.constr" if technology.driver else ""
     coarse = "-extra-map adders.v" if technology.adders else ""
     adders = "extract_fa -fa\ntechmap -map adders.v\nopt_clean\n" if technology.adders else ""

@@ -22,10 +22,13 @@ _LOCATED = re.compile(
 
 
 class YosysFailed(InputError):
-    """Yosys refused the design: `reason`; `file` and `line` if it said where; all it said in `log`."""
+    """Yosys refused the design: `reason`; `file` and `line` if it said where; all it said in `log`.
+
+    `stopped`: the limit that ended it, if one did.
+    """
 
     def __init__(self, done: Completed) -> None:
-        self.log = done.output
+        self.log, self.stopped = done.output, done.stopped
         match = next((m for m in _LOCATED.finditer(done.output) if m["kind"] == "ERROR"), None)
         self.file, self.line = (match["file"], int(match["line"])) if match else ("", 0)
         self.reason = match["text"] if match else _reason(done)

@@ -16,7 +16,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, verifying
-from hwlib.errors import InputError
+from hwlib.errors import InputError, plain
 
 app = typer.Typer(
     name="rtloom",
@@ -38,6 +38,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("diff", reviewing.diff),
     ("compare", comparing.compare),
     ("verify", verifying.verify),
+    ("equiv", verifying.equiv),
     ("mutants", grading.mutants),
     ("synth", verifying.synth),
     ("generate", generating.generate),
@@ -73,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _refuse(message: str) -> int:
-    print("rtloom: " + " ".join(message.split()), file=sys.stderr)
+    print("rtloom: " + " ".join(plain(message).split()), file=sys.stderr)
     return 2
 
 

@@ -1,9 +1,9 @@
-"""Commands on one design: doctor, verify, synth."""
+"""Commands on designs at hand: doctor, verify, equiv, synth."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +13,12 @@ from agents.cli.campaigns import DEFAULT_SPEC, SHOWN_SPEC
 from agents.cli.designs import DESIGN_HELP, Set, design_at
 from agents.cli.output import Json, marked, print_json, show
 from agents.cli.seeds import BenchSeed
-from hwlib.errors import InputError
+from hwlib.errors import InputError, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from verification.equivalence import Sameness
     from verification.gates import GateResult
     from verification.synthesize import SynthesisResult
     from verification.toolchain import Tool
@@ -128,7 +129,7 @@ def verify(
     else:
         show(_verdict(results))
         for line in (*_score_lines(benches), *_refusals(results), f"{design}: {'passed' if accepted else 'refused'}"):
-            print(line)  # not folded: commands are to be pasted
+            print(plain(line))  # not folded: commands are to be pasted
     return 0 if accepted else 1
 
 
@@ -171,6 +172,46 @@ def _refusals(results: list[GateResult]) -> list[str]:
     """A line for each finding, and the command that shows them again."""
     refused = [r for r in results if not r.passed]
     return [line for r in refused for line in (*map(str, r.findings), f"Again: {r.replay}")]
+
+
+def equiv(
+    first: Annotated[str, typer.Argument(help=DESIGN_HELP)],
+    second: Annotated[str, typer.Argument(help=DESIGN_HELP)],
+    block: Annotated[str, typer.Option(help="Only this block. Default: every block whose files differ.")] = "",
+    seconds: Annotated[float, typer.Option(help="Time for a block's proof.")] = 10.0,
+    as_json: Json = False,
+) -> int:
+    """Prove that blocks of two designs do the same in every cycle, for all inputs their contracts allow.
+
+    At each contract's first bench point, from registers that begin at 0. Exit 1 unless all are equal.
+    """
+    from hwlib import contracts
+    from verification.equivalence import changed, same
+
+    if block and block not in contracts.names():
+        raise InputError(f"no block '{block}'", "--block", f"blocks: {', '.join(contracts.names())}")
+    one, two = design_at(first, None), design_at(second, None)
+    found = [same(one, two, name, seconds=seconds) for name in ([block] if block else changed(one, two))]
+    if as_json:
+        print_json("equiv", {"first": first, "second": second, "blocks": [asdict(each) for each in found]})
+    else:
+        for each in found:
+            print(_sameness(each))
+        print(f"{first}, {second}: {'equal' if all(each.state == 'equal' for each in found) else 'not proved equal'}")
+    return 0 if all(each.state == "equal" for each in found) else 1
+
+
+def _sameness(found: Sameness) -> str:
+    if found.state == "unknown":
+        return f"{found.block}: unknown, the same for {found.cycle} cycles"
+    values = [f"{name} {one:#x} and {two:#x}" for name, one, two in found.signals]
+    given = "; ".join(
+        f"cycle {cycle}: " + ", ".join(f"{name} {value:#x}" for name, value in inputs.items() if value)
+        for cycle, inputs in enumerate(found.inputs)
+    )
+    return f"{found.block}: {found.state}" + (
+        f" in cycle {found.cycle}: {', '.join(values)}; {given}" if values else ""
+    )
 
 
 def synth(

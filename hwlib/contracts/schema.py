@@ -49,6 +49,29 @@ class Interface(_Strict):
     fields: dict[str, str | int] = Field(default_factory=dict)
     doc: str
     separator: str = "_"
+    legal: str = ""
+    """What every beat given to the block satisfies, as a Verilog expression of its ports."""
+    turns: dict[str, str] = Field(default_factory=dict)
+    """Fields that are 0 in the first beats given to the block, and change after each beat of which this field is 1."""
+    may_withdraw: bool = False
+    """An output beat that is offered may be taken back (after a fault)."""
+    ready_sees_valid: bool = False
+    """An input's ready may depend on its own valid in the same cycle."""
+
+
+class Ordering(_Strict):
+    """`out` follows `of`: so many beats of `of` as meet `when` allow `each` beats of `out` apiece, and no more.
+
+    An output interface must keep to it; of an input interface it is what the environment keeps to, a cycle later or
+    more. `initial` beats are allowed before any of `of`. `each` and `when` are Verilog expressions of the block's
+    parameters and of its ports as `of` is accepted.
+    """
+
+    out: str
+    of: str
+    each: str = "1"
+    when: str = "1'b1"
+    initial: int = 0
 
 
 class Contract(_Strict):
@@ -63,7 +86,10 @@ class Contract(_Strict):
     throughput: str
     latency: str
     uses: list[str] = Field(default_factory=list)
+    ordering: list[Ordering] = Field(default_factory=list)
     bench_points: list[dict[str, int]]
+    constants: int = 1024
+    """Bits of constants its modules may hold; a block with a table of values by contract has more."""
 
     def ports(self, values: Mapping[str, int] | None = None) -> list[Port]:
         """Flat ports, clk and rst_n first, widths evaluated at `values` over the defaults."""

@@ -1,7 +1,7 @@
 // isa_decode: names the fields of an instruction (ISA version 2).
 // Purely combinational. Generated from hwlib/isa.py by `rtloom generate`; do not edit.
 // x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to the vector engine's.
-// illegal: the opcode is not defined or a flag it does not have is set.
+// illegal: the opcode is not defined, or a flag it does not have or a bit behind its operands is set.
 module isa_decode (
     input  wire [255:0] instr,
     output wire [7:0] opcode,
@@ -86,16 +86,16 @@ module isa_decode (
 
     always @* begin
         case (instr[7:0])
-            8'h01: illegal = |(instr[15:8] & ~8'h00); // END
-            8'h10: illegal = |(instr[15:8] & ~8'h00); // LOAD
-            8'h11: illegal = |(instr[15:8] & ~8'h00); // STORE
-            8'h20: illegal = |(instr[15:8] & ~8'h7f); // GEMM
-            8'h30: illegal = |(instr[15:8] & ~8'h00); // LAYERNORM
-            8'h31: illegal = |(instr[15:8] & ~8'h01); // SOFTMAX
-            8'h32: illegal = |(instr[15:8] & ~8'h03); // ADD
-            8'h33: illegal = |(instr[15:8] & ~8'h00); // RMSNORM
-            8'h34: illegal = |(instr[15:8] & ~8'h00); // MUL
-            8'h35: illegal = |(instr[15:8] & ~8'h00); // ROPE
+            8'h01: illegal = |(instr[15:8] & ~8'h00) || |instr[255:80]; // END
+            8'h10: illegal = |(instr[15:8] & ~8'h00) || |instr[255:224]; // LOAD
+            8'h11: illegal = |(instr[15:8] & ~8'h00) || |instr[255:224]; // STORE
+            8'h20: illegal = |(instr[15:8] & ~8'h7f) || |instr[255:250]; // GEMM
+            8'h30: illegal = |(instr[15:8] & ~8'h00) || |instr[255:251]; // LAYERNORM
+            8'h31: illegal = |(instr[15:8] & ~8'h01) || |instr[255:251]; // SOFTMAX
+            8'h32: illegal = |(instr[15:8] & ~8'h03) || |instr[255:251]; // ADD
+            8'h33: illegal = |(instr[15:8] & ~8'h00) || |instr[255:251]; // RMSNORM
+            8'h34: illegal = |(instr[15:8] & ~8'h00) || |instr[255:251]; // MUL
+            8'h35: illegal = |(instr[15:8] & ~8'h00) || |instr[255:251]; // ROPE
             default: illegal = 1'b1;
         endcase
     end

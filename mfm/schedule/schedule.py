@@ -188,17 +188,20 @@ class _Search:
 
     def _width(self) -> int:
         """Words of a row of the narrowest tensor that enters a linear layer of more than a tile of columns."""
-        columns = [op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)] or [1]
-        return -(-max(1, int(np.median(columns))) // self.manifest.dot)
+        return -(-max(1, int(np.median(self._columns()))) // self.manifest.dot)
+
+    def _columns(self) -> list[int]:
+        """Columns of the linear layers' inputs; of the inputs if there is no linear layer."""
+        columns = [op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)]
+        return columns or [op.cols for op in self.graph.inputs]
 
     def _row_blocks(self) -> int:
-        rows = max((op.rows for op in self.graph.ops if isinstance(op, QGemm)), default=1)
-        return -(-rows // self.manifest.tile)
+        rows = [op.rows for op in self.graph.ops if isinstance(op, QGemm)] or [op.rows for op in self.graph.inputs]
+        return -(-max(rows) // self.manifest.tile)
 
     def _chunks(self, words: int, groups: int) -> list[int]:
         """Row groups that may pass together: the most whose widest rows fit beside the weights for them, and fewer."""
-        widest = max((op.weight.shape[1] for op in self.graph.ops if isinstance(op, QGemm)), default=1)
-        panel = -(-widest // self.manifest.dot) * self._step
+        panel = -(-max(self._columns()) // self.manifest.dot) * self._step
         beside = 1 if self.manifest.dot <= self.manifest.tile else 2
         fit = [count for count in (1, 2, 3, 4) if count < groups and (count + beside) * panel <= words]
         return fit[:-4:-1] or [1]

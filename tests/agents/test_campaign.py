@@ -17,11 +17,15 @@ from agents.ledger import opened
 from agents.progress import Event
 from agents.records import Budget, CampaignResult, Revision
 from agents.store import RevisionStore
+from hwlib import contracts
 from hwlib.design import Design, Manifest, read_design
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 from tests.agents.stand_in import SPEC, ToyEvaluator, toy_designer
 from verification import toolchain
+
+LEAST = len(contracts.names()) * limits.BLOCK_EVALUATIONS + limits.DESIGN_EVALUATIONS
+"""Evaluations of a first design."""
 
 
 def start(spec: Spec = SPEC, evaluators: api.Evaluators = ToyEvaluator, **changes: object) -> CampaignResult:
@@ -71,7 +75,7 @@ def test_revisions_are_commits_with_their_origin() -> None:
         check=True,
     ).stdout
     assert log.startswith(second.revision)
-    assert f"Parent: {first.revision}\nEvaluations: {second.cost.evaluations - 6}" in log
+    assert f"Parent: {first.revision}\nEvaluations: {second.cost.evaluations - limits.DESIGN_EVALUATIONS}" in log
 
 
 def test_the_same_seed_gives_the_same_revisions() -> None:
@@ -94,8 +98,8 @@ def test_progress_tells_nodes_blocks_gates_and_best() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "why"),
-    [(Budget(rounds=1), "budget: 1 rounds"), (Budget(rounds=9, evaluations=62), TOO_FEW),
-     (Budget(rounds=9, evaluations=80), TOO_FEW)],
+    [(Budget(rounds=1), "budget: 1 rounds"), (Budget(rounds=9, evaluations=LEAST), TOO_FEW),
+     (Budget(rounds=9, evaluations=LEAST + 18), TOO_FEW)],
 )  # fmt: skip
 def test_a_budget_ends_it(budget: Budget, why: str) -> None:
     result = start(budget=budget)
@@ -131,8 +135,9 @@ def test_no_time_at_all_judges_nothing() -> None:
 
 
 def test_a_budget_that_cannot_pay_for_the_first_design_is_refused_and_leaves_nothing() -> None:
-    with pytest.raises(InputError, match=r"^--budget: evaluations=61 .* takes 62; give at least evaluations=62$"):
-        start(budget=Budget(evaluations=61))
+    says = f"^--budget: evaluations={LEAST - 1} .* takes {LEAST}; give at least evaluations={LEAST}$"
+    with pytest.raises(InputError, match=says):
+        start(budget=Budget(evaluations=LEAST - 1))
     assert names() == []
 
 

@@ -31,7 +31,7 @@ ONE_LINE = [
     ("run --seed x", "valid integer"),
     ("run --seed -1", "greater than or equal to 0"),
     ("run --seed 2147483648", "less than or equal to 2147483647"),
-    ("run --budget evaluations=61", "give at least evaluations=62"),
+    ("run --budget evaluations=61", "give at least evaluations="),
     ("run --name ../evil", "'../evil' is no name"),
     ("verify expert --seed -1", "greater than or equal to 0"),
     ("demo --seed 99999999999", "less than or equal to 2147483647"),

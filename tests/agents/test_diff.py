@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from agents import api
 from agents.diff import diff_designs, diff_files, unified
 from agents.diff_view import page_files, terminal
 from agents.report import diff_page
+from agents.similarity import compare_sources
 
 TEXTS = st.lists(st.sampled_from(["wire a;", "wire b;", "", "  assign a = b;", "é <&>"]), max_size=12).flatmap(
     lambda lines: st.sampled_from(["\n".join(lines), "\n".join([*lines, ""])])
@@ -71,3 +73,18 @@ def test_terminal_shows_every_changed_line() -> None:
     text = console.export_text()
     assert "-wire [3:0] x;" in text
     assert "+wire [4:0] x;" in text
+
+
+def test_control_characters_show_as_escapes() -> None:
+    found = diff_files({"rtl/a.v": "wire a;\n"}, {"rtl/a.v": "wire a; // \x1b[2J\u202e\r\n"}, "a", "b")
+    text = "".join(line.text for file in found.files for hunk in file.hunks for line in hunk.lines)
+    assert "\\x1b[2J\\u202e\\r" in text
+    assert "\x1b" not in text
+
+
+def test_files_of_many_equal_lines_are_compared_in_time() -> None:
+    old, new = "x\n" * 100_000, "x\n" * 50_000 + "y\n" + "x\n" * 50_000
+    begin = time.monotonic()
+    assert not diff_files({"rtl/a.v": old}, {"rtl/a.v": new}, "a", "b").empty
+    compare_sources("a", "b", {"rtl/a.v": "/*" * 50_000}, {"rtl/a.v": "module " * 30_000})
+    assert time.monotonic() - begin < 10

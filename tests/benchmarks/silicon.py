@@ -50,7 +50,8 @@ def measure_core(name: str, design: Design, tech: Technology, least: float) -> I
     slowest = max(blocks, key=lambda block: blocks[block].min_period_ns)
     period = blocks[slowest].min_period_ns
     yield figure(name, "core: area, mm2", area)
-    yield figure(name, f"core: period, ns (of {slowest})", period)
+    path = blocks[slowest].critical_path
+    yield figure(name, f"core: period, ns (of {slowest}: {path.start} to {path.end})", period)
     density = 2 * design.manifest.macs_per_cycle / period / area
     bar = f"core: GOPS/mm2 in {tech.name}"
     yield at_least(name, bar, density, least) if least and tech.name == "osu018" else figure(name, bar, density)

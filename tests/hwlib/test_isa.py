@@ -34,13 +34,9 @@ def flag_mask(op: Opcode) -> int:
     return sum(1 << bit for _, bit, _ in op.flags)
 
 
-def fields_mask(op: Opcode) -> int:
-    """The bits that mean something in an instruction of `op`."""
-    return sum(map(mask, (*HEADER, *op.operands)))
-
-
 def legal(word: int, op: Opcode) -> int:
-    """`word` with the opcode of `op` and without flags it does not have."""
+    """`word` with the opcode of `op`, without flags it does not have and without reserved bits."""
+    word &= (1 << op.reserved_low) - 1
     return (word & ~0xFFFF) | (word & flag_mask(op) << 8) | op.code
 
 
@@ -64,9 +60,9 @@ def test_an_instruction_survives_its_word(instruction: Instruction) -> None:
 
 @SAME
 @given(opcodes, words)
-def test_a_word_survives_its_instruction_but_for_unused_bits(op: Opcode, word: int) -> None:
+def test_a_word_survives_its_instruction(op: Opcode, word: int) -> None:
     word = legal(word, op)
-    assert encode(decode(word)) == word & fields_mask(op)
+    assert encode(decode(word)) == word
 
 
 @pytest.mark.parametrize("op", OPCODES, ids=lambda op: op.name)
@@ -175,6 +171,14 @@ def test_flags_an_instruction_does_not_have_are_illegal(op: Opcode) -> None:
             assert decode(op.code | flags << 8).flags == {name for name, bit, _ in op.flags if flags >> bit & 1}
 
 
+@pytest.mark.parametrize("op", OPCODES, ids=lambda op: op.name)
+def test_every_bit_behind_the_operands_is_reserved(op: Opcode) -> None:
+    assert op.reserved_low == (op.operands[-1].low + op.operands[-1].bits if op.operands else isa.HEADER_BITS)
+    for bit in range(op.reserved_low, isa.INSTRUCTION_BITS):
+        with pytest.raises(InputError, match=f"{op.name} has bits set from {op.reserved_low} up, which are reserved"):
+            decode(op.code | 1 << bit)
+
+
 @pytest.mark.parametrize("name", [f.name for f in HEADER])
 def test_a_header_field_is_no_operand(name: str) -> None:
     with pytest.raises(InputError):
@@ -204,11 +208,12 @@ endmodule
 
 
 def sampled_words() -> list[int]:
-    """Random words: every opcode, every flag byte of the legal ones, and for those many with legal flags."""
+    """Random words: every opcode and flag byte; for legal ones many with legal flags, and each reserved bit."""
     rng = random.Random(0)
     heads = [*range(256), *(op.code | flags << 8 for op in OPCODES for flags in range(256))]
-    heads += [legal(rng.getrandbits(16), op) for op in OPCODES for _ in range(100)]
-    return [rng.getrandbits(240) << 16 | head for head in heads]
+    found = [rng.getrandbits(240) << 16 | head for head in heads]
+    found += [legal(rng.getrandbits(isa.INSTRUCTION_BITS), op) for op in OPCODES for _ in range(100)]
+    return found + [op.code | 1 << bit for op in OPCODES for bit in range(op.reserved_low, isa.INSTRUCTION_BITS)]
 
 
 def decoded_by_verilog(found: list[int], folder: Path) -> list[dict[str, int]]:

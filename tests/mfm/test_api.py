@@ -69,6 +69,14 @@ class TestRtl:
         assert found.model_error == found.model_cycles / found.cycles - 1
         json.dumps(found.to_json())
 
+    def test_the_model_knows_blocks_that_softmax_holds_back(self, expert: Design) -> None:
+        """Heads of 4 columns in words of 16: a softmax takes longer than its head's products."""
+        graph = block(64, 16, 4, 16)
+        found = schedule(graph, expert.manifest, effort=0)
+        measured = run_rtl(found.program, expert, [random_input(graph)])[0]
+        assert measured.counters["vector_busy"] > 1.5 * measured.counters["mac"]
+        assert found.cycles == pytest.approx(measured.cycles, rel=0.02)
+
     def test_measured_constants_make_the_model_no_worse(self, expert: Design) -> None:
         found = calibrate(expert)
         assert set(found.timing) <= set(NAMES)

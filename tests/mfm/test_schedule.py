@@ -18,6 +18,7 @@ from mfm.run.golden import golden_machine, run_golden
 from mfm.schedule.lower import Choices
 from mfm.schedule.schedule import build, schedule
 from mfm.workloads import Decoder, DecoderShape, random_caches, random_input
+from tests.benchmarks.layer_graphs import KINDS, random_layer
 from tests.mfm.machines import block, machine
 
 MACHINES = [
@@ -48,6 +49,13 @@ def computes(graph: IntegerGraph, manifest: Manifest, choices: Choices | None = 
     for cache in program.caches:
         data = machine.read(cache.addr, cache.nbytes(program.target))
         assert np.array_equal(cache.decode(data, len(caches[cache.name]), program.target), caches[cache.name])
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_layer_alone(kind: str) -> None:
+    """Graphs without a linear layer too."""
+    for manifest in MACHINES[:3]:
+        computes(random_layer(list(KINDS).index(kind)), manifest)
 
 
 def decoder(

@@ -44,9 +44,9 @@ BROKEN = {
     "array: a tile ends while the last one drains": Broken(
         "array", "array.v", "(gap == 0 && (owed <= SKID_BEATS", "((owed <= SKID_BEATS", ("acc",)
     ),
-    "array: first does not clear": Broken("array", "array_column.v", "acc & {32{!first}}", "acc", ("acc",)),
+    "array: first does not clear": Broken("array", "array_column.v", "acc & {32*T{!first}}", "acc", ("acc",)),
     "array: products of the sign bit are not complemented": Broken(
-        "array", "array_group.v", "(j == 7) ? BYTES ^ TOP_BITS : TOP_BITS", "TOP_BITS", ("acc",)
+        "array", "array_group.v", "(j == 7) ? RESTS : TOPS", "TOPS", ("acc",)
     ),
     "requantizer: halves are cut off": Broken(
         "requantizer", "requantizer_round.v", "by1[8:1] + {7'b0, by1[0]}", "by1[8:1]", ("y",)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from hwlib import contracts
-from hwlib.design import Design
+from hwlib.design import Design, with_parameters
 from tests.verification.conftest import AtFirstPoint, expert_text
 from verification.gates import Candidate, Context, Finding, lint
 
@@ -66,6 +66,16 @@ def judged(spoiled: Make) -> Callable[..., list[Finding]]:
 def test_the_expert_passes(block: str, expert: Design) -> None:
     result = lint.run(AtFirstPoint(expert, block), Context())
     assert (result.passed, result.findings) == (True, ())
+
+
+CORNERS = ({"T": 8, "D": 1, "AXI_BYTES": 4}, {"T": 16, "D": 16, "AXI_BYTES": 32}, {"T": 2, "D": 64, "ACT_LANES": 2})
+"""Ends of the array's range; T=64 D=1 takes half a minute (tests/benchmarks/corners.py)."""
+
+
+@pytest.mark.parametrize("parameters", CORNERS, ids=str)
+def test_the_whole_expert_passes_at_the_ends_of_its_range(parameters: dict[str, int], expert: Design) -> None:
+    design = with_parameters(expert, **parameters)
+    assert lint.verilator(Candidate(design), design.manifest.parameters) == []
 
 
 @pytest.mark.parametrize("name", sorted(BAD))

@@ -19,7 +19,7 @@ CONTEXT = Context(transactions=20)
 def test_a_good_block_passes_at_the_designs_own_point_alone(expert: Design, tmp_path: Path) -> None:
     evidence = Evidence(tmp_path)
     results = gates.quick_verdict(Candidate(expert, BLOCK), CONTEXT, evidence)
-    assert [(r.gate, r.passed, r.reused) for r in results] == [(g, True, False) for g in gates.BLOCK_GATES]
+    assert [(r.gate, r.passed, r.reused) for r in results] == [(g, True, False) for g in gates.QUICK_GATES]
     assert "--quick" in results[-1].replay
     again = gates.quick_verdict(Candidate(expert, BLOCK), CONTEXT, evidence)
     assert all(r.reused for r in again)
@@ -28,10 +28,10 @@ def test_a_good_block_passes_at_the_designs_own_point_alone(expert: Design, tmp_
     assert whole.metrics["runs"] > results[-1].metrics["runs"]
 
 
-@pytest.mark.parametrize("gate", gates.BLOCK_GATES)
+@pytest.mark.parametrize("gate", gates.QUICK_GATES)
 def test_the_first_refusal_is_the_last_result(gate: str, spoiled: Make, tmp_path: Path) -> None:
     results = gates.quick_verdict(Candidate(spoiled(wrong(gate)), BLOCK), CONTEXT, Evidence(tmp_path))
-    assert [r.passed for r in results] == [True] * gates.BLOCK_GATES.index(gate) + [False]
+    assert [r.passed for r in results] == [True] * gates.QUICK_GATES.index(gate) + [False]
     assert results[-1].gate == gate
     assert results[-1].findings
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import cli
 from verification import sandbox
 from verification.sandbox import Limits
 
@@ -170,4 +173,105 @@ def test_without_any_protection_nothing_runs(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(sandbox.InputError, match="no sandbox works here"):
         sandbox.run(["touch", "ran"], tmp_path, limits=QUICK)
     assert not (tmp_path / "ran").exists()
+    sandbox.protection.cache_clear()
+
+
+def test_no_process_in_reach_holds_the_environment(
+    mechanism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRIVATE_KEY_OF_THE_HOST", "secret")
+    done = sandbox.run(["sh", "-c", "cat /proc/*/environ; echo end"], tmp_path, limits=QUICK)
+    assert "end" in done.output
+    assert "secret" not in done.output
+
+
+def test_settings_of_the_kernel_cannot_be_written(mechanism: str, tmp_path: Path) -> None:
+    setting = Path("/proc/sys/kernel/hostname")
+    before = setting.read_text()
+    done = sandbox.run(["sh", "-c", f"echo owned > {setting} && echo wrote"], tmp_path, limits=QUICK)
+    assert "wrote" not in done.output
+    assert setting.read_text() == before
+
+
+def test_other_processes_get_no_signals(mechanism: str, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        sandbox.run(["sh", "-c", f"kill -9 {other.pid}"], tmp_path, limits=QUICK)
+        time.sleep(0.1)
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.parametrize("kind", ["AF_INET, socket.SOCK_DGRAM", "AF_UNIX, socket.SOCK_STREAM"])
+def test_no_other_socket_reaches_out(kind: str, mechanism: str, tmp_path: Path) -> None:
+    scratch, host = tmp_path / "scratch", tmp_path / "host.socket"
+    scratch.mkdir()
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+    ):
+        server.bind(str(host))
+        server.listen()
+        datagrams.bind(("127.0.0.1", 0))
+        datagrams.settimeout(0.3)
+        address = repr(str(host)) if "UNIX" in kind else repr(datagrams.getsockname())
+        text = f"import socket; s = socket.socket(socket.{kind}); s.connect({address}); s.send(b'x'); print('sent')"
+        done = sandbox.run(python(text), scratch, limits=QUICK)
+        assert "sent" not in done.output or "UNIX" not in kind
+        with pytest.raises(TimeoutError):
+            datagrams.recv(10)
+
+
+def test_files_are_bounded_together(mechanism: str, tmp_path: Path) -> None:
+    script = "i=0; while true; do i=$((i+1)); head -c 1000000 /dev/zero > f$i; done"
+    done = sandbox.run(["sh", "-c", script], tmp_path, limits=Limits(seconds=20, scratch_bytes=50 << 20))
+    assert done.stopped == "limit of 50 MiB of files"
+    script = "i=0; while true; do i=$((i+1)); : > g$i; done"
+    done = sandbox.run(["sh", "-c", script], tmp_path, limits=Limits(seconds=20, files=500))
+    assert "limit of 500 files" in done.stopped
+
+
+def test_nothing_can_be_written_to_memory_files(tmp_path: Path) -> None:
+    script = "for f in /dev/shm/x /tmp/x /x /run/x /var/x; do echo x > $f && echo wrote; done"
+    assert "wrote" not in sandbox.run(["sh", "-c", script], tmp_path, limits=QUICK).output
+
+
+def test_a_flood_of_output_is_stopped(mechanism: str, tmp_path: Path) -> None:
+    done = sandbox.run(["yes"], tmp_path, limits=Limits(seconds=60, output_bytes=10_000))
+    assert done.stopped == "output limit of 500000 bytes"
+    assert len(done.output) == 10_000
+
+
+def test_only_files_and_folders_are_left(mechanism: str, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("private")
+    script = f"mkdir d; ln -s {secret} d/link; ln -s {secret} link; mkfifo pipe; echo x > plain"
+    sandbox.run(["sh", "-c", script], tmp_path / "scratch", limits=QUICK)
+    assert sorted(path.name for path in (tmp_path / "scratch").rglob("*")) == ["d", "plain"]
+    assert sandbox.result_text(tmp_path / "scratch" / "plain") == "x\n"
+    assert sandbox.result_text(tmp_path / "scratch" / "d") is None
+    assert sandbox.result_text(tmp_path / "scratch" / "plain", most=1) is None
+
+
+def test_the_peak_of_memory_is_seen(mechanism: str, tmp_path: Path) -> None:
+    text = "x = bytearray(100 << 20); import time; time.sleep(1)"
+    done = sandbox.run(python(text), tmp_path, limits=QUICK)
+    assert done.peak_bytes > 100 << 20
+
+
+def test_the_doctor_says_which_protection_is_in_force(mechanism: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)["sandbox"]
+    assert found["name"] == mechanism
+    assert found["covers"]
+    assert bool(found["gaps"]) == (mechanism == "landlock")
+
+
+def test_the_doctor_says_that_there_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.protection.cache_clear()
+    monkeypatch.setattr(sandbox, "_works", lambda words: False)
+    assert cli.run(["doctor"]) == 2
+    assert "Sandbox: none." in " ".join(capsys.readouterr().out.split())
     sandbox.protection.cache_clear()

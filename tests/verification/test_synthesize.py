@@ -77,6 +77,15 @@ def test_registers_are_counted_and_measured(synthesis: Synthesis) -> None:
     assert result.power_mw > 0
 
 
+def test_cells_to_avoid_are_not_used(write: Callable[..., Path], osu: Technology) -> None:
+    """Flip-flops and gates alike, by pattern."""
+    files = [write("always @(posedge clk) y <= {a ^ b, a & b};"), *platform_files()]
+    for avoid in ((), ("DFFP*",), ("*NAND*", "*AND*")):
+        cells = synthesize_block(files, "small", {}, replace(osu, avoid=avoid), CLOCK_NS).cells
+        assert any(name.startswith("DFFP") for name in cells) == (avoid != ("DFFP*",))
+        assert any("AND" in name for name in cells) == ("*AND*" not in avoid)
+
+
 def test_deeper_logic_takes_longer(synthesis: Synthesis) -> None:
     bodies = (REGISTERS, "always @(posedge clk) y <= a + b;", "always @(posedge clk) y <= a * b;",
               "wire [15:0] p = a * b;\nalways @(posedge clk) y <= p[15:8] * p[7:0];")  # fmt: skip

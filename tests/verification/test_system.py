@@ -162,6 +162,8 @@ FAR = MemoryModel(latency=300)
 BAD = {
     "illegal opcode": Bad((*SUM[:3], 0x77, *SUM[3:]), Fault.ILLEGAL_INSTRUCTION, 3),
     "illegal flag": Bad((SUM[0], SUM[1] | 1 << 8, *SUM[2:]), Fault.ILLEGAL_INSTRUCTION, 1),
+    "reserved bit": Bad((*SUM[:2], SUM[2] | 1 << 255, *SUM[3:]), Fault.ILLEGAL_INSTRUCTION, 2),
+    "reserved bit of END": Bad((*SUM[:5], SUM[5] | 1 << isa.HEADER_BITS), Fault.ILLEGAL_INSTRUCTION, 5),
     "no rows": Bad((changed(SUM[0], rows=0), *SUM[1:]), Fault.ILLEGAL_INSTRUCTION, 0),
     "no such space": Bad((*SUM[:2], changed(SUM[2], space=4)), Fault.ILLEGAL_INSTRUCTION, 2),
     "address out of range": Bad((*SUM[:3], addition(SMALLEST["WORDS"]), *SUM[4:]), Fault.ADDRESS_RANGE, 3),
@@ -169,10 +171,17 @@ BAD = {
     "unaligned load": Bad((SUM[0], changed(SUM[1], dram_addr=A + 1), *SUM[2:]), Fault.UNALIGNED, 1),
     "unaligned stride": Bad((SUM[0], changed(SUM[1], dram_stride=BEAT // 2), *SUM[2:]), Fault.UNALIGNED, 1),
     "unaligned store": Bad((*SUM[:4], changed(SUM[4], dram_addr=OUT + 2), SUM[5]), Fault.UNALIGNED, 4),
+    "unaligned store stride": Bad((*SUM[:4], changed(SUM[4], dram_stride=BEAT // 2), SUM[5]), Fault.UNALIGNED, 4),
+    "store past the end": Bad(
+        (*SUM[:4], changed(SUM[4], local_addr=SMALLEST["WORDS"]), SUM[5]), Fault.ADDRESS_RANGE, 4
+    ),
     "load from nowhere": Bad(SUM, Fault.AXI_READ, 1, FAILING),
     "store to nowhere": Bad(SUM, Fault.AXI_WRITE, 4, replace(FAILING, error_low=OUT + 8, error_high=OUT + 12)),
     "program from nowhere": Bad(
         SUM, Fault.AXI_READ, 2, replace(FAILING, error_low=PROGRAM + 64, error_high=PROGRAM + 68)
+    ),
+    "store fails while others stall": Bad(
+        SUM, Fault.AXI_WRITE, 4, replace(FAILING, error_low=OUT + 8, error_high=OUT + 12, stall=0.5, seed=4)
     ),
     "illegal while loads are far away": Bad((*SUM[:3], 0x77), Fault.ILLEGAL_INSTRUCTION, 3, FAR),
     "load fails while others stall": Bad(SUM, Fault.AXI_READ, 1, replace(FAILING, latency=40, stall=0.5, seed=3)),
@@ -224,6 +233,17 @@ def test_reset_in_mid_flight_keeps_memory(simulation: Simulation) -> None:
     simulation.reset()
     assert simulation.read(A, 16) == bytes(range(16))
     assert run_sum(simulation, 5).status == "done"
+
+
+@pytest.mark.parametrize("memory", ["quick", "stalling"])
+def test_reset_at_any_moment_of_a_run(memory: str, simulation: Simulation) -> None:
+    simulation.set_memory(MEMORIES[memory])
+    whole = run_sum(simulation, 6).cycles
+    for moment in range(1, whole, max(1, whole // 40)):
+        assert start(simulation, SUM, moment).status in ("timeout", "done")  # stalls vary
+        simulation.reset()
+        again = run_sum(simulation, moment)
+        assert (again.status, again.violation) == ("done", "")
 
 
 def test_registers(simulation: Simulation) -> None:

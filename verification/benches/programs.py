@@ -126,13 +126,15 @@ def defects(rng: random.Random, fault: Fault, scratchpad: int) -> list[int]:
 
 
 def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
-    """Undefined opcodes, a flag no such instruction has, a zero count, a space out of range."""
+    """Undefined opcodes, a flag no such instruction has, a reserved bit, a zero count, a space out of range."""
     for code in rng.sample(sorted(set(range(256)) - set(isa.BY_CODE)), OPCODE_DEFECTS):
         yield _replace(legal_word(rng, "ADD", scratchpad), isa.HEADER[0], code)
     for op in isa.BY_NAME.values():
         undefined = set(range(8)) - {bit for _, bit, _ in op.flags}
         word = END_WORD if op.engine is None else legal_word(rng, op.name, scratchpad)
         yield word | 1 << isa.HEADER[1].low + rng.choice(sorted(undefined))
+        for bit in (op.reserved_low, rng.randrange(op.reserved_low, isa.INSTRUCTION_BITS), isa.INSTRUCTION_BITS - 1):
+            yield word | 1 << bit
     for name, counts in COUNTS.items():
         for count in counts:
             yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field(count), 0)

@@ -3,8 +3,12 @@
 policy      the text keeps to the contract and to a small, tool-independent part of Verilog-2005
 lint        Verilator finds nothing to warn about, Yosys no latch, loop or second driver
 simulate    every block does what its contract says, bit for bit, on Icarus and on Verilator
+sealed      and it does so at parameters, values, stalls and resets that no designer has seen
+prove       no inputs at all make a block break handshake, ordering or formula, as far as solvers settle it
 integrate   the whole design runs a compiled workload bit for bit, with a memory that stalls
 synthesise  it maps to standard cells, and meets clock, area and power where limits are given
+netlist     the netlist of every block, in models of the library's cells, passes the block's bench
+memorisation  answers come from the inputs, not from a table, a copied module, or how many came before
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import cast
 from hwlib import contracts
 from hwlib.errors import InputError
 from verification.evidence import Evidence
-from verification.gates import integrate, lint, policy, simulate, synthesise
+from verification.gates import integrate, lint, memorisation, netlist, policy, prove, sealed, simulate, synthesise
 from verification.judgement import (
     Candidate,
     Context,
@@ -29,15 +33,19 @@ from verification.judgement import (
     replay_command,
 )
 
-GATES: tuple[Gate, ...] = cast("tuple[Gate, ...]", (policy, lint, simulate, integrate, synthesise))
+GATES: tuple[Gate, ...] = cast(
+    "tuple[Gate, ...]", (policy, lint, simulate, sealed, prove, integrate, synthesise, netlist, memorisation)
+)
 """In order."""
 
-BLOCK_GATES = ("policy", "lint", "simulate")
+BLOCK_GATES = ("policy", "lint", "simulate", "sealed", "prove", "netlist", "memorisation")
 """The gates that judge one block as well as a whole design."""
+QUICK_GATES = ("policy", "lint", "simulate")
+"""The gates of a quick verdict."""
 
 __all__ = [
-    "BLOCK_GATES", "GATES", "Candidate", "Context", "Finding", "Gate", "GateResult", "Workload", "WorkloadReport",
-    "gate", "judge", "quick_verdict", "verdict",
+    "BLOCK_GATES", "GATES", "QUICK_GATES", "Candidate", "Context", "Finding", "Gate", "GateResult", "Workload",
+    "WorkloadReport", "gate", "judge", "quick_verdict", "verdict",
 ]  # fmt: skip
 
 
@@ -117,8 +125,8 @@ def quick_verdict(candidate: Candidate, context: Context, evidence: Evidence | N
     if candidate.whole:
         raise InputError("a quick verdict is of one block", "--quick", "name it with --block")
     hasty = replace(context, quick=True, jobs=1)
-    with ThreadPoolExecutor(len(BLOCK_GATES)) as pool:
-        results = list(pool.map(lambda name: judge(name, candidate, hasty, evidence), BLOCK_GATES))
+    with ThreadPoolExecutor(len(QUICK_GATES)) as pool:
+        results = list(pool.map(lambda name: judge(name, candidate, hasty, evidence), QUICK_GATES))
     refused = next((i for i, result in enumerate(results) if not result.passed), len(results))
     return results[: refused + 1]
 

@@ -56,12 +56,13 @@ _Check = Callable[[Candidate, Mapping[str, int]], list[Finding]]
 def _checks_at(candidate: Candidate, context: Context) -> list[tuple[_Check, dict[str, int]]]:
     """What is run, where: both tools at every point; Yosys, slow on large arrays, at the smallest one if quick."""
     if context.quick and not candidate.whole:
-        return [(_verilator, candidate.own_point()), (_yosys, candidate.points()[0])]
+        return [(verilator, candidate.own_point()), (_yosys, candidate.points()[0])]
     points = candidate.points()[:1] if candidate.whole else candidate.points()
-    return [(check, point) for point in points for check in (_verilator, _yosys)]
+    return [(check, point) for point in points for check in (verilator, _yosys)]
 
 
-def _verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+def verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+    """What Verilator, all warnings on, finds in the candidate's own files at the parameters `point`."""
     with cache.scratch_folder("lint") as work:
         names = copy_sources(candidate.files(), work)
         words = ["verilator", "--lint-only", "-Wall", "--timing", "--language", "1364-2005"]
@@ -100,8 +101,10 @@ dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
             done = yosys.run(script, work, LIMITS)
         except yosys.YosysFailed as error:
             return [Finding(error.what, error.file, error.line, candidate.scope)]
-        log = (work / "yosys.log").read_text(errors="replace") + done.output
-        latches = (work / "latches.il").read_text()
+        log, latches = sandbox.result_text(work / "yosys.log"), sandbox.result_text(work / "latches.il")
+    if log is None or latches is None:
+        return [Finding("Yosys left no report that can be read", block=candidate.scope)]
+    log += done.output
     return [*_latches(latches, candidate), *_checks(log, candidate)]
 
 

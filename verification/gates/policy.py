@@ -20,7 +20,7 @@ from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "policy"
-VERSION = 3
+VERSION = 4
 FILE_BYTES = 200_000
 BLOCK_BYTES = 400_000
 LIMITS = sandbox.Limits(seconds=120, memory_bytes=2 << 30, file_bytes=64 << 20, processes=8)
@@ -83,11 +83,22 @@ def _read(candidate: Candidate) -> tuple[dict[str, Any], list[Finding]]:
         job = {"files": names, "own": own, "top": candidate.scope, "points": candidate.points()}
         (work / "job.json").write_text(json.dumps(job))
         done = sandbox.run([sys.executable, "-B", "reader.py"], work, limits=LIMITS)
-        if not done.ok:
-            cause = done.stopped or (done.output.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-            return {}, [Finding(f"reading the files failed: {cause}", block=candidate.scope)]
-        facts: dict[str, Any] = json.loads((work / "facts.json").read_text())
-        return facts, []
+        text = sandbox.result_text(work / "facts.json") if done.ok else None
+    if text is None:
+        return {}, [_stopped(candidate, done)]
+    facts: dict[str, Any] = json.loads(text)
+    return facts, []
+
+
+def _stopped(candidate: Candidate, done: sandbox.Completed) -> Finding:
+    """What the reader was at when it was stopped, or died."""
+    lines = done.output.strip().splitlines()
+    steps = [line[2:] for line in lines if line.startswith("> ")]
+    doing = steps[-1] if steps else "reading the files"
+    named = [word for word in doing.split() if word.endswith(".v")]
+    last = lines[-1] if lines and not lines[-1].startswith("> ") else f"exit status {done.returncode}"
+    cause = f"stopped by the {done.stopped}" if done.stopped else f"failed: {last}"
+    return Finding(f"{doing} {cause}", "".join(named[:1]), 1 if named else 0, candidate.scope)
 
 
 def _judge(candidate: Candidate, facts: dict[str, Any]) -> list[Finding]:

@@ -33,7 +33,7 @@ QUICK = 256
 """T*T*D up to which a quick run takes Icarus, which has less to build; above it Verilator."""
 
 _FAULT = re.compile(r"cycle (?P<cycle>\d+): (?P<interface>\w*): (?P<what>.*)")
-_Found = tuple[int, Finding]
+Found = tuple[int, Finding]
 """A finding and how far into the run it showed: the nearest come first."""
 
 
@@ -50,11 +50,12 @@ class _Job:
 def settings(candidate: Candidate, context: Context) -> str:
     """How much is run, where, from which seed, by which benches and golden functions."""
     runs = f"{candidate.points()} {context.simulators} {SMALL} {f'quick {QUICK}' if context.quick else ''}"
-    return f"{context.transactions} {context.seed} {runs} {_bench_digest()}"
+    return f"{context.transactions} {context.seed} {runs} {bench_digest()}"
 
 
 @lru_cache
-def _bench_digest() -> str:
+def bench_digest() -> str:
+    """Hash of the benches, golden functions and contracts: whatever decides a verdict besides the seed."""
     folders = (Path(verification.benches.__file__).parent, Path(hwlib.__file__).parent)
     texts = {str(p): p.read_text() for folder in folders for p in folder.rglob("*.py") if "templates" not in p.parts}
     contract_texts = {name: contracts.load(name).model_dump_json() for name in contracts.names()}
@@ -104,7 +105,7 @@ def _runs(point: dict[str, int], simulator: Simulator, candidate: Candidate) -> 
     return bench_point or simulator == "verilator" or point.get("T", 1) ** 2 * point.get("D", 1) <= SMALL
 
 
-def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[_Found], list[ScenarioResult]]:
+def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[Found], list[ScenarioResult]]:
     wanted = job.transactions
     scenarios = bench(job.block)(job.point, context.seed, wanted)
     try:
@@ -116,40 +117,39 @@ def _run_job(job: _Job, candidate: Candidate, context: Context) -> tuple[list[_F
     return [*short, *(_finding(job, candidate, result) for result in results if not result.passed)], results
 
 
-def _short(job: _Job, promised: int, wanted: int) -> _Found:
+def _finding(job: _Job, candidate: Candidate, result: ScenarioResult) -> Found:
+    return finding_of(candidate, result, f"{result.name} on {job.simulator} at {_at(job)}: ")
+
+
+def _short(job: _Job, promised: int, wanted: int) -> Found:
     what = f"the bench compares {promised} transactions at {_at(job)}, {wanted} are asked for"
     return 0, Finding(what, block=job.block)
 
 
-def _finding(job: _Job, candidate: Candidate, result: ScenarioResult) -> _Found:
-    """What went wrong first, at the line that declares the port it was seen on."""
-    where, file = f"{result.name} on {job.simulator} at {_at(job)}", f"{job.block}.v"
+def finding_of(candidate: Candidate, result: ScenarioResult, where: str) -> Found:
+    """What went wrong first in a failed `result`, at the line that declares the port it was seen on.
+
+    `where` (simulator, point and scenario, ending in a colon and a blank) begins the message.
+    """
+    block, file = candidate.scope, f"{candidate.scope}.v"
     fault = _FAULT.match(result.violations[0]) if result.violations else None
     if fault:
-        cycle, line = int(fault["cycle"]), _declared(candidate, fault["interface"])
-        what = f"{where}: {fault['interface']}: {fault['what']}"
-        return cycle, Finding(what, file, line, job.block, _last_input(job, result, cycle), cycle=cycle)
+        cycle, line = int(fault["cycle"]), candidate.declared(fault["interface"])
+        what = f"{where}{fault['interface']}: {fault['what']}"
+        return cycle, Finding(what, file, line, block, _last_input(block, result, cycle), cycle=cycle)
     if result.mismatches:
         m = result.mismatches[0]
-        line, what = _declared(candidate, m.interface), f"{where}: {m.interface} beat {m.index}"
-        return max(m.cycle, 0), Finding(what, file, line, job.block, m.vector, m.expected, m.got, m.cycle)
-    vector = _last_input(job, result, result.cycles)
-    return result.cycles, Finding(f"{where}: {result.why}", file, _declared(candidate, job.block), job.block, vector)
+        line, what = candidate.declared(m.interface), f"{where}{m.interface} beat {m.index}"
+        return max(m.cycle, 0), Finding(what, file, line, block, m.vector, m.expected, m.got, m.cycle)
+    vector = _last_input(block, result, result.cycles)
+    return result.cycles, Finding(f"{where}{result.why}", file, candidate.declared(block), block, vector)
 
 
-def _declared(candidate: Candidate, name: str) -> int:
-    """The first line of the block's file that has a word beginning with `name`; 0 if none."""
-    path = candidate.design.folder / "rtl" / f"{candidate.scope}.v"
-    code = [line.partition("//")[0] for line in path.read_text(errors="replace").splitlines()]
-    word = re.compile(rf"\b{re.escape(name)}(?:_|\b)")
-    return next((number for number, line in enumerate(code, 1) if word.search(line)), 0)
-
-
-def _last_input(job: _Job, result: ScenarioResult, cycle: int) -> str:
+def _last_input(block: str, result: ScenarioResult, cycle: int) -> str:
     """The input beat the block took last, up to `cycle`."""
     if result.observed is None:
         return ""
-    inward = [i.name for i in contracts.load(job.block).interfaces if i.direction == "in"]
+    inward = [i.name for i in contracts.load(block).interfaces if i.direction == "in"]
     seen = [(s.cycle, n, s) for n in inward for s in result.observed.transfers.get(n, ()) if s.cycle <= cycle]
     if not seen:
         return ""

@@ -9,7 +9,6 @@ import contextlib
 import os
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import time
@@ -179,9 +178,7 @@ class Simulation:
         return bytes(parts)
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        sandbox.kill(self._child)
 
     def _dead(self) -> InputError:
         self._kill()

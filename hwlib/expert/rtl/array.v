@@ -58,21 +58,18 @@ module array #(
     // Flags that travel with the products, one bit for each register stage before the accumulators.
     reg [SKID-1:0] first_pipe;
     reg [SKID-1:0] last_pipe;
-    reg [SKID-1:0] live_pipe;
-    wire           group_live;
+    wire           live; // the trees' pairs of the next cycle count
 
     generate
         if (SKID == 1) begin : short_pipe
             always @(posedge clk) begin
                 first_pipe <= rst_n && fire && op_first;
                 last_pipe  <= rst_n && commit;
-                live_pipe  <= fire;
             end
         end else begin : long_pipe
             always @(posedge clk) begin
                 first_pipe <= rst_n ? {first_pipe[SKID-2:0], fire && op_first} : {SKID{1'b0}};
                 last_pipe  <= rst_n ? {last_pipe[SKID-2:0], commit} : {SKID{1'b0}};
-                live_pipe  <= {live_pipe[SKID-2:0], fire};
             end
         end
     endgenerate
@@ -95,19 +92,21 @@ module array #(
     genvar c;
     generate
         if (STAGED) begin : staged
-            assign group_live = live_pipe[0];
+            reg held;
+            always @(posedge clk)
+                held <= fire;
+            assign live = held;
         end else begin : whole
-            assign group_live = fire;
+            assign live = fire;
         end
         for (c = 0; c < T; c = c + 1) begin : column
             array_column #(.T(T), .D(D), .GROUP(GROUP), .LANE(LANE), .STAGED(STAGED)) dots (
-                .clk        (clk),
-                .a          (a_lanes),
-                .b          (op_b[8*D*c +: 8*D]),
-                .group_live (group_live),
-                .live       (live_pipe[SKID-1]),
-                .first      (first_pipe[SKID-1]),
-                .total      (total[32*T*c +: 32*T])
+                .clk   (clk),
+                .a     (a_lanes),
+                .b     (op_b[8*D*c +: 8*D]),
+                .live  (live),
+                .first (first_pipe[SKID-1]),
+                .total (total[32*T*c +: 32*T])
             );
         end
     endgenerate

@@ -1,7 +1,7 @@
 // array_column: a column of T dot-product units, D int8 products a cycle each, into 32-bit accumulators.
 // Groups of up to GROUP products leave carry-save pairs (array_group); pairs of several groups are merged
 // (array_csa); the accumulator adds the pair in one carry-select addition. Free running, no reset: what is not live
-// adds zero, `first` clears. All T units share the column's multipliers.
+// counts as zero, `first` clears. All T units share the column's multipliers.
 // total: the accumulators' next values, STAGES cycles after the operands.
 module array_column #(
     parameter T = 4,
@@ -13,8 +13,7 @@ module array_column #(
     input  wire                clk,
     input  wire [LANE*T*D-1:0] a,
     input  wire [8*D-1:0]      b,
-    input  wire                group_live, // the groups' pairs of the next cycle count
-    input  wire                live,       // so does the pair that now meets the accumulators
+    input  wire                live,  // the groups' pairs of the next cycle count
     input  wire                first,
     output wire [32*T-1:0]     total
 );
@@ -35,7 +34,7 @@ module array_column #(
                 .clk   (clk),
                 .a     (a[W*SIZE*g +: W*SIZE]),
                 .b     (b[8*SIZE*g +: 8*SIZE]),
-                .live  (group_live),
+                .live  (live),
                 .sum   (partial[2*W*g +: W]),
                 .carry (partial[2*W*g+W +: W])
             );
@@ -58,13 +57,12 @@ module array_column #(
         input [31:0] x;
         input [LANE-1:0] s;
         input [LANE-1:0] c;
-        input counts;
         reg [31:0] y, z, low, high;
         reg [LOW:0]       first_block;
         reg [HIGH-LOW:0]  second, second_up;
         reg [31-HIGH:0]   third, third_up;
         begin
-            y    = {{33-LANE{counts}}, s[LANE-2:0]};
+            y    = {{33-LANE{1'b1}}, s[LANE-2:0]};
             z    = {{32-LANE{1'b0}}, s[LANE-1] | c[LANE-1], c[LANE-2:0]};
             low  = x ^ y ^ z;
             high = ((x & y) | (z & (x ^ y))) << 1;
@@ -81,14 +79,22 @@ module array_column #(
         end
     endfunction
 
-    genvar r;
-    generate
-        for (r = 0; r < T; r = r + 1) begin : unit
-            reg  [31:0] acc;
-            wire [31:0] next = add(acc & {32{!first}}, sum[LANE*r +: LANE], carry[LANE*r +: LANE], live);
-            always @(posedge clk)
-                acc <= next;
-            assign total[32*r +: 32] = next;
+    // The next values of all units. One vector, not a net each: simulators join the parts of a net bit by bit.
+    function [32*T-1:0] sums;
+        input [32*T-1:0] x;
+        input [W-1:0] s;
+        input [W-1:0] c;
+        integer r;
+        begin
+            for (r = 0; r < T; r = r + 1)
+                sums[32*r +: 32] = add(x[32*r +: 32], s[LANE*r +: LANE], c[LANE*r +: LANE]);
         end
-    endgenerate
+    endfunction
+
+    reg [32*T-1:0] acc;
+
+    assign total = sums(acc & {32*T{!first}}, sum, carry);
+
+    always @(posedge clk)
+        acc <= total;
 endmodule

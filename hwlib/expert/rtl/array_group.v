@@ -1,6 +1,6 @@
 // array_group: SIZE products of each of T dot products that share their multipliers, as carry-save pairs.
-// sum + carry = dot product + SIZE * 2^15, exactly, 1 cycle later (2 with STAGED); both are 0 unless `live`, in the
-// cycle before. Free running.
+// sum + carry = dot product + SIZE * 2^15, exactly, 1 cycle later (2 with STAGED); unless `live`, in the cycle before,
+// the dot product counts as 0. Free running.
 // A product is eight rows of single-bit products; those of negative weight are complemented (Baugh and Wooley
 // 1973), which the constant makes up for. The rows go by threes through full adders, level by level (Wallace 1964);
 // rows of equal weight stand together, so that few adders have an idle input. With STAGED registers cut the tree
@@ -23,8 +23,9 @@ module array_group #(
     localparam CUT  = 18;                     // rows left where the tree is cut, at most
     localparam LEFT = STAGED ? rows_after(ROWS) : ROWS;
     localparam FIX  = 256 * SIZE;             // with SIZE * 2^15, what the complemented products add
+    localparam BASE = 32768 * SIZE;           // a dot product of zero
     localparam PITCH = (W + 31) / 32 * 32;    // bits from a row to the next: whole words, for simulators
-    localparam [LANE-1:0]    BYTE = 255, TOP = 128, FIX_BITS = FIX[LANE-1:0];
+    localparam [LANE-1:0]    BYTE = 255, TOP = 128, FIX_BITS = FIX[LANE-1:0], BASE_BITS = BASE[LANE-1:0];
     localparam [PITCH+W-1:0] TOP_LANES  = {{PITCH{1'b0}}, {T{TOP}}};
     localparam [PITCH+W-1:0] REST_LANES = {{PITCH{1'b0}}, {T{BYTE ^ TOP}}};
     localparam [PITCH+W-1:0] FIX_LANES  = {{PITCH{1'b0}}, {T{FIX_BITS}}};
@@ -85,7 +86,7 @@ module array_group #(
     endgenerate
 
     always @(posedge clk) begin
-        sum   <= pair[W-1:0] & {W{live}};
+        sum   <= live ? pair[W-1:0] : {T{BASE_BITS}};
         carry <= pair[PITCH+W-1:PITCH] & {W{live}};
     end
 

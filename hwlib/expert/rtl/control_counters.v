@@ -23,6 +23,24 @@ module control_counters (
     reg [COUNTERS-1:0] stale;
     reg [COUNTERS*COLLECT_BITS-1:0] collected;
 
+    // What was collected is added below; of the groups of bits above, each counts on if all below it are ones.
+    function [47:0] sum;
+        input [47:0] x;
+        input [COLLECT_BITS-1:0] more;
+        integer g;
+        reg [COLLECT_BITS:0] low;
+        reg carry;
+        begin
+            low = {1'b0, x[COLLECT_BITS-1:0]} + {1'b0, more};
+            sum[COLLECT_BITS-1:0] = low[COLLECT_BITS-1:0];
+            carry = 1'b1;
+            for (g = COLLECT_BITS; g < 48; g = g + COLLECT_BITS) begin
+                sum[g +: COLLECT_BITS] = low[COLLECT_BITS] && carry ? x[g +: COLLECT_BITS] + 1'b1 : x[g +: COLLECT_BITS];
+                carry = carry && &x[g +: COLLECT_BITS];
+            end
+        end
+    endfunction
+
     wire [47:0] total;
     wire [COLLECT_BITS-1:0] recent = collected[visiting*COLLECT_BITS +: COLLECT_BITS];
     wire scan_clash = visit && visiting == scan;
@@ -31,7 +49,7 @@ module control_counters (
 
     // The counter being written back cannot be read in the same cycle.
     assign grant = !(visit && visiting == index);
-    assign value = (stale[visiting] ? 48'd0 : total) + {{(48-COLLECT_BITS){1'b0}}, recent};
+    assign value = sum(stale[visiting] ? 48'd0 : total, recent);
 
     sram_1r1w #(.WIDTH(48), .DEPTH(16), .GRAIN(48)) totals (
         .clk(clk), .read_en(1'b1), .read_addr(next), .read_data(total),

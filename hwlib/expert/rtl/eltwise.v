@@ -64,6 +64,7 @@ module eltwise #(
     reg  [31:0] bias1;
     reg  [8:0]  bias1_plus0, bias1_plus1, bias1_plus2; // of its upper part
     reg  [7:0]  bias2;
+    reg  [8:0]  bias2_plus0, bias2_plus1, bias2_plus2;
     wire [32:0] bias_sum = {1'b0, bias0[31:0]} + {1'b0, ROWS};
     wire [8:0]  upper = {bias0[39], bias0[39:32]};
     reg  [5:0]  shift0, shift1, shift2, shift3;
@@ -92,6 +93,7 @@ module eltwise #(
             wide3   <= wide2;
             wide4   <= wide3;
 
+            {bias2_plus2, bias2_plus1, bias2_plus0} <= {bias1_plus2, bias1_plus1, bias1_plus0};
             bias1_plus0 <= bias_sum[32] ? upper - 9'd1 : upper - 9'd2;
             bias1_plus1 <= bias_sum[32] ? upper : upper - 9'd1;
             bias1_plus2 <= bias_sum[32] ? upper + 9'd1 : upper;
@@ -113,9 +115,9 @@ module eltwise #(
                 .odd(odd),
                 .mult(mult1),
                 .bias_middle(bias1[31:8]),
-                .bias_plus0(bias1_plus0),
-                .bias_plus1(bias1_plus1),
-                .bias_plus2(bias1_plus2),
+                .bias_plus0(bias2_plus0),
+                .bias_plus1(bias2_plus1),
+                .bias_plus2(bias2_plus2),
                 .bias_low(bias2),
                 .mult_b(mult_b1),
                 .shift(shift3),

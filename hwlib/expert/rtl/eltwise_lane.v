@@ -1,6 +1,6 @@
 // eltwise_lane: one lane of eltwise: operands, u, products, sum, and the rounding of eltwise_round.
 // Latency 5 cycles; the operands' registers advance with `load`, all others with `step`. add, wide, even and odd
-// describe the held beat, mult, mult_b and the other parts of the bias the beat one stage further, bias_low two, shift
+// describe the held beat, mult, mult_b and bias_middle the beat one stage further, the other parts of the bias two, shift
 // three, wide_out that at the end. An odd beat finds its even one in the operands before; an even one its odd one at the port.
 // Rows of products keep their sign bit complemented instead of extended (Baugh-Wooley); constants, the lanes' common
 // ones in the bias, make up for it: those of both products by mult, of 8 unsigned and 9 signed bits, and that by mult_b.
@@ -29,7 +29,7 @@ module eltwise_lane (
 );
     localparam [7:0]  SIGN8 = 8'h80;
     localparam [15:0] SIGN16 = 16'h8000;
-    localparam [24:0] LOW = 25'h1000000; // added, then taken off: a chain of sums that starts with 0 is no tree to Yosys
+    localparam [12:0] LOW = 13'h1000; // added, then taken off: a chain of sums that starts with 0 is no tree to Yosys
     localparam [16:0] TURN = 17'h10180; // of two products of 8 by 8 bits and a signed byte: 2^9 - 2^16 - 2^7
 
     reg [7:0] a, plane, b;   // the held beat
@@ -57,8 +57,12 @@ module eltwise_lane (
     // Sums of rows, the uppermost row of each first.
     integer i, j, k;
     reg [16:0] turned;
-    reg [24:0] low;
-    reg [25:0] middle;
+    reg [15:0] low;
+    reg [12:0] low_above;
+    reg [24:0] row;
+    reg [15:0] middle;
+    reg [13:0] middle_above;
+    reg [25:0] line;
 
     always @* begin
         turned = TURN + {9'b0, ~extra[7], extra[6:0]} + {2'b0, ({8{a[7]}} & factor) ^ ~SIGN8, 7'b0} +
@@ -68,18 +72,33 @@ module eltwise_lane (
                      ({9'b0, ({8{other[i]}} & other_factor) ^ SIGN8} << i);
     end
 
+    // The rows' lower 12 bits and the rest are summed apart, so that carries run half the way.
     always @* begin
-        low = LOW + {2'b0, ({16{addend[7]}} & mult_b) ^ ~SIGN16, 7'b0} +
-              {2'b0, ({16{fine[7]}} & mult) ^ SIGN16, 7'b0};
-        for (j = 0; j < 7; j = j + 1)
-            low = low + ({9'b0, ({16{fine[j]}} & mult) ^ SIGN16} << j) +
-                  ({9'b0, ({16{addend[j]}} & mult_b) ^ SIGN16} << j);
+        row = {2'b0, ({16{addend[7]}} & mult_b) ^ ~SIGN16, 7'b0};
+        low = {4'b0, row[11:0]};
+        low_above = LOW + row[24:12];
+        row = {2'b0, ({16{fine[7]}} & mult) ^ SIGN16, 7'b0};
+        low = low + {4'b0, row[11:0]};
+        low_above = low_above + row[24:12];
+        for (j = 0; j < 7; j = j + 1) begin
+            row = {9'b0, ({16{fine[j]}} & mult) ^ SIGN16} << j;
+            low = low + {4'b0, row[11:0]};
+            low_above = low_above + row[24:12];
+            row = {9'b0, ({16{addend[j]}} & mult_b) ^ SIGN16} << j;
+            low = low + {4'b0, row[11:0]};
+            low_above = low_above + row[24:12];
+        end
     end
 
     always @* begin
-        middle = {2'b0, bias_middle} + {2'b0, ({16{coarse[8]}} & mult) ^ ~SIGN16, 8'b0};
-        for (k = 0; k < 8; k = k + 1)
-            middle = middle + ({10'b0, ({16{coarse[k]}} & mult) ^ SIGN16} << k);
+        line = {2'b0, ({16{coarse[8]}} & mult) ^ ~SIGN16, 8'b0};
+        middle = {4'b0, bias_middle[11:0]} + {4'b0, line[11:0]};
+        middle_above = {2'b0, bias_middle[23:12]} + line[25:12];
+        for (k = 0; k < 8; k = k + 1) begin
+            line = {10'b0, ({16{coarse[k]}} & mult) ^ SIGN16} << k;
+            middle = middle + {4'b0, line[11:0]};
+            middle_above = middle_above + line[25:12];
+        end
     end
 
     always @(posedge clk)
@@ -89,17 +108,25 @@ module eltwise_lane (
             addend <= b & {8{add}};
         end
 
-    // The sum of middle rows carries 0, 1 or 2 into the bias' upper part.
-    reg  [24:0] low_part;
-    reg  [32:0] high_part;
+    reg  [15:0] middle_part;
+    reg  [13:0] middle_above_part;
+    // The sum of middle rows carries 0, 1 or 2 into the bias' upper part, and what is added below it so too.
+    wire [8:0]  bias_upper = middle_above_part[13] ? bias_plus2 : middle_above_part[12] ? bias_plus1 : bias_plus0;
+    wire [15:0] top_part = {bias_upper, middle_above_part[11:5]};
+    reg  [15:0] low_part;
+    reg  [12:0] low_above_part;
     reg  [40:0] sum;
-    wire [25:0] added = {1'b0, high_part[16:0], bias_low} + {1'b0, low_part ^ LOW};
+    wire [26:0] added = {2'b0, middle_above_part[4:0], middle_part[11:0], bias_low} +
+                        {2'b0, low_above_part ^ LOW, low_part[11:0]} +
+                        {3'b0, middle_part[15:12], 4'b0, low_part[15:12], 12'b0};
 
     always @(posedge clk)
         if (step) begin
             low_part  <= low;
-            high_part <= {middle[25] ? bias_plus2 : middle[24] ? bias_plus1 : bias_plus0, middle[23:0]};
-            sum       <= {added[25] ? high_part[32:17] + 16'd1 : high_part[32:17], added[24:0]};
+            low_above_part <= low_above;
+            middle_part <= middle;
+            middle_above_part <= middle_above;
+            sum       <= {added[26] ? top_part + 16'd2 : added[25] ? top_part + 16'd1 : top_part, added[24:0]};
         end
 
     eltwise_round u_round (

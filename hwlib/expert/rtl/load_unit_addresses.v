@@ -23,6 +23,9 @@ module load_unit_addresses #(
     output wire [ADDR_BITS-1:0]   ar_addr,
     output wire [4:0]             ar_more
 );
+    localparam PART = 12;
+    localparam [ADDR_BITS-1:0] BURST = 32;
+
     reg active, setup, offered;
     reg [ADDR_BITS-1:0] addr, next_row;
     reg [STRIDE_BITS-1:0] stride;
@@ -33,6 +36,27 @@ module load_unit_addresses #(
     wire row_end = more[BEAT_BITS-1:5] == {(BEAT_BITS-5){1'b0}} && more[4:0] <= room;
     wire accept = ar_valid && ar_ready;
     wire last_row = rows == 16'd1;
+
+    // x + y by carry select: parts of PART bits and the rest.
+    function [ADDR_BITS-1:0] add;
+        input [ADDR_BITS-1:0] x;
+        input [ADDR_BITS-1:0] y;
+        reg [PART:0] low, middle, middle_up;
+        reg [ADDR_BITS-2*PART-1:0] high, high_up;
+        begin
+            low = {1'b0, x[PART-1:0]} + {1'b0, y[PART-1:0]};
+            middle = {1'b0, x[2*PART-1:PART]} + {1'b0, y[2*PART-1:PART]};
+            middle_up = middle + 1'b1;
+            high = x[ADDR_BITS-1:2*PART] + y[ADDR_BITS-1:2*PART];
+            high_up = high + 1'b1;
+            if (low[PART])
+                middle = middle_up;
+            add = {middle[PART] ? high_up : high, middle[PART-1:0], low[PART-1:0]};
+        end
+    endfunction
+
+    wire [ADDR_BITS-1:0] row_after = add(next_row, {{(ADDR_BITS-STRIDE_BITS){1'b0}}, stride});
+    wire [ADDR_BITS-1:0] burst_after = add({addr[ADDR_BITS-1:5], 5'd0}, BURST);
 
     assign busy = active || setup;
     assign ar_valid = active && (offered || (!hold && !stop));
@@ -63,14 +87,14 @@ module load_unit_addresses #(
             more <= start_beats - 1'b1;
             row_more <= start_beats - 1'b1;
         end else if (setup) begin
-            next_row <= next_row + {{(ADDR_BITS-STRIDE_BITS){1'b0}}, stride};
+            next_row <= row_after;
         end else if (accept && row_end) begin
             addr <= next_row;
-            next_row <= next_row + {{(ADDR_BITS-STRIDE_BITS){1'b0}}, stride};
+            next_row <= row_after;
             rows <= rows - 1'b1;
             more <= row_more;
         end else if (accept) begin
-            addr <= {addr[ADDR_BITS-1:5] + 1'b1, 5'd0};
+            addr <= burst_after;
             more <= more - {{(BEAT_BITS-5){1'b0}}, room} - 1'b1;
         end
     end

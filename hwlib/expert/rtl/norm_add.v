@@ -26,10 +26,12 @@ module norm_add #(
     generate
         for (k = 0; k < BLOCKS; k = k + 1) begin : block
             wire [BLOCK:0] plain = {1'b0, a[LOWEST+BLOCK*k +: BLOCK]} + {1'b0, b[LOWEST+BLOCK*k +: BLOCK]};
-            wire [BLOCK:0] up    = plain + 1'b1;
-            wire [BLOCK:0] right = carry[k] ? up : plain;
+            wire [BLOCK+1:0] from_one = {1'b0, a[LOWEST+BLOCK*k +: BLOCK], 1'b1} +
+                                        {1'b0, b[LOWEST+BLOCK*k +: BLOCK], 1'b1};
+            wire [BLOCK:0] right = carry[k] ? from_one[BLOCK+1:1] : plain;
             assign sum[LOWEST+BLOCK*k +: BLOCK] = right[BLOCK-1:0];
             assign carry[k+1] = right[BLOCK];
+            wire unused_place = from_one[0];
         end
     endgenerate
 

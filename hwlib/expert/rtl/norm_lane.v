@@ -79,7 +79,7 @@ module norm_lane (
     wire [47:0] total;
     wire        keep  = normalise && acc[39:38] != 2'b0;
 
-    norm_add #(.W(48), .BLOCK(14), .BLOCKS(2)) u_total (
+    norm_add #(.W(48), .BLOCK(12), .BLOCKS(3)) u_total (
         .x({{8{|base}} & acc[47:40], addend}), .y(product), .z(product_carry), .sum(total)
     );
 

@@ -1,5 +1,5 @@
 // sequencer_check: which engine runs an instruction, and what is wrong with it. Combinational.
-// defect: 0 none, 1 illegal opcode, flag, space or zero count, 2 a scratchpad address past WORDS.
+// defect: 0 none, 1 illegal opcode, flag, reserved bit, space or zero count, 2 a scratchpad address past WORDS.
 module sequencer_check #(
     parameter WORDS = 256
 ) (

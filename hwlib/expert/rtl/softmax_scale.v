@@ -15,8 +15,13 @@ module softmax_scale (
     reg  [14:0] mult;
     reg  [5:0]  shift;
 
-    // Searching, the remainder doubles unless that exceeds the total: borrow one more, for "not equal".
-    wire [20:0] difference = {1'b0, remainder, 1'b0} - {2'b0, total} - {20'b0, !divide};
+    // Searching, the remainder doubles unless that exceeds the total: borrow one more, for "not equal". Carry select.
+    wire [20:0] doubled = {1'b0, remainder, 1'b0};
+    wire [20:0] less = ~{2'b0, total};
+    wire [10:0] lower = {1'b0, doubled[9:0]} + {1'b0, less[9:0]} + {10'b0, divide};
+    wire [10:0] upper = doubled[20:10] + less[20:10];
+    wire [10:0] upper_up = upper + 11'd1;
+    wire [20:0] difference = {lower[10] ? upper_up : upper, lower[9:0]};
     wire        fits = !difference[20];
 
     wire        unused = &{1'b0, difference[19]};

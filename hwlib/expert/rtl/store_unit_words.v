@@ -33,7 +33,7 @@ module store_unit_words #(
     reg [ENTRY_BITS:0] room, held;
     reg [ENTRY_BITS-1:0] write_at;
     reg [READ_BITS-1:0] read_at;
-    reg [ENTRIES*WIDTH-1:0] store;
+    wire [ENTRIES*WIDTH-1:0] store;
 
     wire request = req_valid && req_ready;
     wire row_end = words_left == 16'd1;
@@ -51,6 +51,18 @@ module store_unit_words #(
     assign req_addr = addr;
     assign beat_valid = held != {(ENTRY_BITS+1){1'b0}};
     assign beat_data = store[read_at*BEAT +: BEAT];
+
+    genvar e;
+    generate
+        for (e = 0; e < ENTRIES; e = e + 1) begin : g_entry
+            localparam [ENTRY_BITS-1:0] HERE = e;
+            reg [WIDTH-1:0] entry;
+            always @(posedge clk)
+                if (rsp_valid && write_at == HERE)
+                    entry <= rsp_data;
+            assign store[WIDTH*e +: WIDTH] = entry;
+        end
+    endgenerate
 
     always @(posedge clk) begin
         if (!rst_n) begin
@@ -76,8 +88,6 @@ module store_unit_words #(
     end
 
     always @(posedge clk) begin
-        if (rsp_valid)
-            store[write_at*WIDTH +: WIDTH] <= rsp_data;
         if (start) begin
             addr <= start_addr;
             next_row <= start_addr;

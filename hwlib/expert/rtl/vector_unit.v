@@ -179,7 +179,7 @@ module vector_unit #(
             mult_a <= entry[15:0];
     end
 
-    // The cores; only the instruction's own is given columns.
+    // The cores; only the instruction's own is given columns, and norm and softmax, which take what comes, see zeros.
     wire           norm_ready, softmax_ready, eltwise_ready;
     wire           norm_y_valid, softmax_y_valid, eltwise_y_valid, y_ready;
     wire [8*T-1:0] norm_y, softmax_y, eltwise_y, eltwise_y_high;
@@ -191,7 +191,7 @@ module vector_unit #(
         .rst_n(rst_n),
         .x_valid(x_valid && is_norm),
         .x_ready(norm_ready),
-        .x_data(x_a),
+        .x_data(x_a & {8*T{is_norm}}),
         .x_pass(x_pass),
         .x_last(x_last),
         .x_rms(rms),
@@ -207,7 +207,7 @@ module vector_unit #(
         .rst_n(rst_n),
         .x_valid(x_valid && is_softmax),
         .x_ready(softmax_ready),
-        .x_data(x_a),
+        .x_data(x_a & {8*T{is_softmax}}),
         .x_mask(x_mask),
         .x_pass(x_pass),
         .x_last(x_last),

@@ -1,0 +1,198 @@
+"""Golden functions of the arithmetic blocks as formulas, and the question whether a block's outputs are them.
+
+A block is run from reset over a few cycles with control inputs constant, so that its outputs become one formula of the
+operands, however it is pipelined. Whole multipliers are beyond a solver: one factor is a constant in every case here,
+the rest may be anything. What the cases leave open, simulation covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from verification import prover
+from verification.aiger import Aiger
+from verification.properties import RESET_CYCLES
+from verification.prover import Outcome
+from verification.unroll import Net, Run, Word, constant, extended, joined
+
+WAIT = 24
+"""Cycles an output may take; contracts allow less."""
+SUM_BITS = 52
+
+
+@dataclass(frozen=True)
+class Case:
+    """Operands that are constant (the name says which), the beats of them, and the beats that must follow.
+
+    beats: inputs of consecutive cycles. legal: whether the contract allows the operands. expected: payload of each
+    beat of output `out`, lowest word first.
+    """
+
+    name: str
+    out: str
+    beats: Sequence[Mapping[str, Word]]
+    expected: Sequence[Word]
+    legal: int = 1
+    shown: Mapping[str, Word] = field(default_factory=dict)
+
+
+def cases(block: str, point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
+    """The cases of `block`: each builds its formulas in a net. None for a block that does no arithmetic of its own."""
+    return _CASES[block](point) if block in _CASES else []
+
+
+def check(graph: Aiger, make: Callable[[Net], Case], folder: Path, seconds: float) -> tuple[Case, Outcome]:
+    """Whether a block's graph (from `properties.wrapper`) does what a case expects."""
+    net = Net()
+    case = make(net)
+    got = _outputs(Run(graph, net), case)
+    if got is None:
+        return case, Outcome("unknown")
+    wrong = 0
+    for has, want in zip(got, case.expected, strict=True):
+        wrong = net.either(wrong, net.unlike(has[: len(want)], want))
+    names = {
+        **case.shown,
+        "got": joined(got),
+        "expected": joined(case.expected),
+        "wrong": (net.both(wrong, case.legal),),
+    }
+    formula = net.graph(names)
+    return case, prover.decide_function(formula, formula.names["wrong"][0], folder, seconds)
+
+
+def _outputs(run: Run, case: Case) -> list[Word] | None:
+    """Payloads of the output beats; None if handshakes depend on operands or a beat does not come."""
+    ready = {f"{case.out}_ready": (1,)}
+    for _ in range(RESET_CYCLES):
+        run.cycle(ready)
+    found: list[Word] = []
+    for cycle in range(len(case.beats) + WAIT):
+        beat = case.beats[cycle] if cycle < len(case.beats) else {}
+        values = run.cycle({"rst_n": (1,)} | ready | dict(beat))
+        accepted = all(values[name.replace("valid", "ready")] == (1,) for name in beat if name.endswith("_valid"))
+        valid = values[f"{case.out}_valid"]
+        if not accepted or valid not in ((0,), (1,)):
+            return None
+        found += [values[f"{case.out}_data"]] if valid == (1,) else []
+        if len(found) == len(case.expected):
+            return found
+    return None
+
+
+def requantized(net: Net, product: Word, bias: Word, shift: Word) -> tuple[Word, int]:
+    """``sat8((product + bias + 2**(shift-1)) >> shift)`` and whether `shift` is legal, 1 to 47."""
+    places = [_equals(net, shift, count) for count in range(48)]
+    half = tuple([*places[1:], *(0,) * SUM_BITS][:SUM_BITS])
+    total = net.add(net.add(extended(product, SUM_BITS), extended(bias, SUM_BITS)), half)
+    value = net.shifted_down(total, shift)
+    outside = net.unlike(value[7:-1], (value[-1],) * len(value[7:-1]))
+    clamped = net.choose(value[-1], constant(-128, 8), constant(127, 8))
+    legal = 0
+    for place in places[1:]:
+        legal = net.either(legal, place)
+    return net.choose(outside, clamped, value[:8]), legal
+
+
+def _equals(net: Net, word: Word, value: int) -> int:
+    return net.unlike(word, constant(value, len(word))) ^ 1
+
+
+def _requantizer(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
+    lanes = point["T"]
+
+    def by_factor(factor: int) -> Callable[[Net], Case]:
+        def make(net: Net) -> Case:
+            x, shifts, bias = [net.free(32) for _ in range(lanes)], [net.free(6) for _ in range(lanes)], net.free(40)
+            mult = [constant(factor, 16)] * lanes
+            results = [
+                requantized(net, net.times(extended(word, SUM_BITS), factor), bias, shift)
+                for word, shift in zip(x, shifts, strict=True)
+            ]
+            legal = 1
+            for _, each in results:
+                legal = net.both(legal, each)
+            beat = {"x_data": joined(x), "x_mult": joined(mult), "x_shift": joined(shifts), "x_bias": bias}
+            return Case(
+                f"mult = {factor}", "y", [{"x_valid": (1,), **beat}], [joined([y for y, _ in results])], legal, beat
+            )
+
+        return make
+
+    return [by_factor(1), by_factor(1 << 14)]
+
+
+def _eltwise(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
+    lanes = point["T"]
+
+    def adding(first: int, second: int, wide: bool) -> Callable[[Net], Case]:
+        def make(net: Net) -> Case:
+            a, high, b = ([net.free(8) for _ in range(lanes)] for _ in range(3))
+            shift, bias = net.free(6), net.free(40)
+            results = []
+            for low, top, other in zip(a, high, b, strict=True):
+                u = extended(low, SUM_BITS)
+                u = net.add(u, ((0,) * 8 + extended(top, SUM_BITS))[:SUM_BITS]) if wide else u
+                product = net.add(net.times(u, first), net.times(extended(other, SUM_BITS), second))
+                results.append(requantized(net, product, bias, shift))
+            entry = (*constant(first, 16), *shift, 0, 0, *bias)
+            beat = {"x_a": joined(a), "x_high": joined(high), "x_b": joined(b), "x_wide": (int(wide),),
+                    "x_first": entry, "x_second": constant(second, 64)}  # fmt: skip
+            name = f"add{' wide' if wide else ''}, multipliers {first} and {second}"
+            return Case(name, "y", [{"x_valid": (1,), **beat}], [joined([y for y, _ in results])], results[0][1], beat)
+
+        return make
+
+    def multiplying(factor: int) -> Callable[[Net], Case]:
+        def make(net: Net) -> Case:
+            a, shift, bias = [net.free(8) for _ in range(lanes)], net.free(6), net.free(40)
+            results = [requantized(net, net.times(extended(low, SUM_BITS), factor), bias, shift) for low in a]
+            entry = (*constant(1, 16), *shift, 0, 0, *bias)
+            beat = {"x_a": joined(a), "x_b": constant(factor, 8) * lanes, "x_op": constant(1, 2), "x_first": entry}
+            expected = [joined([y for y, _ in results])]
+            return Case(f"multiply by {factor}", "y", [{"x_valid": (1,), **beat}], expected, results[0][1], beat)
+
+        return make
+
+    return [adding(1, 0, False), adding(0, 1, False), adding(1, 0, True), multiplying(1), multiplying(-128)]
+
+
+def _array(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
+    size, depth = point["T"], point["D"]
+
+    def by_factors(factors: Sequence[int], of_a: bool) -> Callable[[Net], Case]:
+        def make(net: Net) -> Case:
+            steps = [[net.free(8) for _ in range(size * depth)] for _ in range(2)]
+            fixed = [factors[k % len(factors)] for k in range(size * depth)]
+            beats = []
+            for number, words in enumerate(steps):
+                packed, other = joined(words), joined([constant(f, 8) for f in fixed])
+                a, b = (other, packed) if of_a else (packed, other)
+                ends = {"op_first": (int(number == 0),), "op_last": (int(number == 1),)}
+                beats.append({"op_valid": (1,), "op_a": a, "op_b": b, **ends})
+
+            def element(row: int, column: int) -> Word:
+                total, mine, its = constant(0, 32), *((column, row) if of_a else (row, column))
+                for words in steps:
+                    for d in range(depth):
+                        product = net.times(extended(words[mine * depth + d], 32), fixed[its * depth + d])
+                        total = net.add(total, product)
+                return total
+
+            expected = [joined([element(row, column) for row in range(size)]) for column in range(size)]
+            name = f"{'a' if of_a else 'b'} = {', '.join(map(str, factors))} repeated"
+            return Case(name, "acc", beats, expected, 1, {f"step{k}": joined(s) for k, s in enumerate(steps)})
+
+        return make
+
+    single = [[1] + [0] * (depth - 1), [0] * (depth - 1) + [-128], [64] + [0] * (depth - 1)]
+    return [by_factors(factors, of_a) for factors in single for of_a in (False, True)]
+
+
+_CASES: Mapping[str, Callable[[Mapping[str, int]], list[Callable[[Net], Case]]]] = {
+    "requantizer": _requantizer,
+    "eltwise": _eltwise,
+    "array": _array,
+}
