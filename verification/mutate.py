@@ -58,12 +58,14 @@ class Mutation:
 
 @dataclass(frozen=True)
 class Mutants:
-    """A block at a parameter point with its faults: the netlist that has all of them, and the one without, as RTLIL."""
+    """A block at a parameter point with its faults: the netlist that has all of them, and the one without, as RTLIL
+    and as Yosys' JSON."""
 
     block: str
     point: Mapping[str, int]
     netlist: Path
     original: str
+    graph: Path
     mutations: tuple[Mutation, ...]
     cells: tuple[Path, ...] = ()
 
@@ -82,19 +84,24 @@ def plant(files: Sequence[Path], block: str, point: Mapping[str, int], count: in
     toolchain.require("yosys")
     cells = tuple(path for path in files if path.stem == MEMORY_CELL)
     script = _elaboration(block, point, bool(cells))
-    parts = {"files": cache.digest_files(tuple(files)), "script": script, "sample": f"{count} {seed} {CHOICE_BITS}",
-             "yosys": str(toolchain.tool("yosys").version)}  # fmt: skip
+    parts = {"version": "2", "files": cache.digest_files(tuple(files)), "script": script,
+             "sample": f"{count} {seed} {CHOICE_BITS}", "yosys": str(toolchain.tool("yosys").version)}  # fmt: skip
     key = cache.digest(parts)
     done = cache.entry("mutants", key)
     if not done.is_dir():
         with cache.scratch_folder("mutants") as work:
             names = [name for name in copy_sources(files, work) if name != f"{MEMORY_CELL}.v"]
-            yosys.run(f"read_verilog {' '.join(names)}\n{script}write_rtlil original.il\n", work, _LIMITS)
+            yosys.run(
+                f"read_verilog {' '.join(names)}\n{script}write_rtlil original.il\nwrite_json original.json\n",
+                work,
+                _LIMITS,
+            )
             _plant_in(work, block, count, seed)
             done = cache.publish(work / "result", "mutants", key)
     lines = (done / "commands").read_text().splitlines()
     mutations = tuple(Mutation(number, _CONTROL.sub("", line)) for number, line in enumerate(lines, 1))
-    return Mutants(block, dict(point), done / f"{block}.v", (done / "original.il").read_text(), mutations, cells)
+    return Mutants(block, dict(point), done / f"{block}.v", (done / "original.il").read_text(),
+                   done / "original.json", mutations, cells)  # fmt: skip
 
 
 def run_bench(
@@ -133,7 +140,8 @@ def _plant_in(work: Path, block: str, count: int, seed: int) -> None:
     yosys.run(f"read_rtlil original.il\n{listing}", work, _LIMITS)
     planting = f"script result/commands\nopt_clean\nwrite_verilog -noattr result/{block}.v\n"
     yosys.run(f"read_rtlil original.il\n{planting}", work, _LIMITS)
-    (work / "original.il").rename(result / "original.il")
+    for name in ("original.il", "original.json"):
+        (work / name).rename(result / name)
 
 
 def _run_scenario(

@@ -19,7 +19,7 @@ import verification.benches
 from hwlib import contracts
 from hwlib.design import Design
 from verification import cache
-from verification.mutant_equivalence import equivalent
+from verification.mutant_equivalence import equivalent, evident
 from verification.mutate import Mutation, plant, run_bench
 from verification.simulate import bench
 
@@ -83,7 +83,8 @@ def measure(
     """Plant `count` faults in `block` at its first bench point and let its bench find them, in Verilator.
 
     The quick budget first; what it leaves meets the full budget and, with `prove`, the search for a proof of
-    equivalence. Raises InputError if the fault-free netlist does not pass the bench.
+    equivalence; faults evidently without effect count as equivalent either way. Raises InputError if the
+    fault-free netlist does not pass the bench.
     """
     begin = time.monotonic()
     point = dict(contracts.load(block).bench_points[0])
@@ -95,10 +96,12 @@ def measure(
     progress(f"{block}: {len(quick)} of {len(numbers)} killed on the quick budget")
     full = run_bench(mutants, scenarios[FULL_TRANSACTIONS], "verilator", left, seed) if left else {}
 
+    same = evident(mutants)
+
     def fate(mutation: Mutation) -> str:
         if mutation.number in full:
             return "full"
-        proved = prove and equivalent(mutants, mutation)
+        proved = mutation.number in same or (prove and equivalent(mutants, mutation))
         progress(f"{block}: {mutation}: {'equivalent' if proved else 'open'}")
         return "equivalent" if proved else "open"
 
