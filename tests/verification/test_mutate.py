@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from hwlib.errors import InputError
 from verification import mutation_score
 from verification.benches.scenario import Accept, Beat, Drive, Mismatch, Observed, Scenario, compare_stream
-from verification.mutant_equivalence import equivalent
+from verification.mutant_equivalence import equivalent, evident
 from verification.mutate import Mutants, Mutation, plant, run_bench
 from verification.mutation_score import Score, Survivor
 
@@ -81,6 +82,27 @@ def test_a_fault_without_effect_is_proved_so_and_one_with_is_not(mutants: Mutant
 
     assert equivalent(mutants, planted("const1"))
     assert not equivalent(mutants, planted("inv"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "same"),
+    [
+        ("const0 -cell any -port A -portbit 0", True),
+        ("const1 -cell any -port A -portbit 0", False),
+        ("cnot1 -cell any -port A -portbit 1 -ctrlbit 2", True),
+        ("cnot0 -cell any -port A -portbit 1 -ctrlbit 2", False),
+        ("inv -cell any -port Y -portbit 0", False),
+        ("inv -cell any -port Y -portbit 1", True),
+    ],
+)
+def test_some_faults_evidently_change_nothing(fault: str, same: bool, mutants: Mutants, tmp_path: Path) -> None:
+    cell = {"type": "$reduce_or", "port_directions": {"A": "input", "Y": "output"},
+            "connections": {"A": ["0", 2, 3], "Y": [4, 5]}}  # fmt: skip
+    module = {"ports": {"y": {"direction": "output", "bits": [4]}}, "cells": {"any": cell}}
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps({"modules": {"activation": module}}))
+    mutation = Mutation(1, f"mutate -module activation -mode {fault}")
+    assert evident(replace(mutants, graph=graph, mutations=(mutation,))) == ({1} if same else set())
 
 
 def test_a_bench_that_the_block_itself_fails_is_refused(mutants: Mutants) -> None:
