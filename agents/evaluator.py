@@ -13,7 +13,17 @@ from hwlib.spec import Spec
 BLOCK_GATES = ("policy", "lint", "simulate")
 """Gates each written block must pass before its design is assembled, cheapest first; the dearer ones judge wholes."""
 
-DESIGN_GATES = ("policy", "lint", "simulate", "sealed", "integrate", "synthesise", "netlist", "memorisation")
+DESIGN_GATES = (
+    "policy",
+    "lint",
+    "simulate",
+    "sealed",
+    "prove",
+    "integrate",
+    "synthesise",
+    "netlist",
+    "memorisation",
+)
 """Gates the assembled design must pass, in order: all there are."""
 
 
