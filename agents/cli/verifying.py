@@ -121,7 +121,7 @@ def verify(
     if not results:
         raise InputError(f"{', '.join(names or [])} judges whole designs", "--gate", "leave --block out")
     accepted = all(result.passed for result in results)
-    benches = _bench_scores(results)
+    benches = {} if quick else _bench_scores(results)
     if as_json:
         figures = {"design": design, "tree_hash": found.tree_hash, "accepted": accepted,
                    "gates": [result.to_data() for result in results], "bench_scores": benches}  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 
 from hwlib import contracts
 from hwlib.design import PLATFORM, platform_files
+from hwlib.errors import InputError
 from verification import cache, sandbox, toolchain
 from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
@@ -79,6 +80,7 @@ def _read(candidate: Candidate) -> tuple[dict[str, Any], list[Finding]]:
     with cache.scratch_folder("policy") as work:
         names = copy_sources(candidate.files(), work)
         shutil.copyfile(_READER, work / "reader.py")
+        shutil.copyfile(_parser_tables(), work / "parsetab.py")
         own = [path.name for path in candidate.own_files()]
         job = {"files": names, "own": own, "top": candidate.scope, "points": candidate.points()}
         (work / "job.json").write_text(json.dumps(job))
@@ -88,6 +90,22 @@ def _read(candidate: Candidate) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [_stopped(candidate, done)]
     facts: dict[str, Any] = json.loads(text)
     return facts, []
+
+
+def _parser_tables() -> Path:
+    """pyverilog's parser tables, made once for this toolchain, away from what is judged."""
+    key = cache.digest({"tools": toolchain.fingerprint()})[:32]
+    done = cache.entry("parser", key) / "parsetab.py"
+    if not done.exists():
+        with cache.scratch_folder("parser") as work:
+            made = work / "made"
+            made.mkdir()
+            words = "from pyverilog.vparser.parser import VerilogParser as V; V(outputdir='made', debug=False)"
+            ran = sandbox.run([sys.executable, "-B", "-c", words], work, limits=LIMITS)
+            if not ran.ok or not (made / "parsetab.py").exists():
+                raise InputError(f"pyverilog's parser cannot be made: {ran.output[-200:]}", "toolchain", "reinstall it")
+            return cache.publish(made, "parser", key) / "parsetab.py"
+    return done
 
 
 def _stopped(candidate: Candidate, done: sandbox.Completed) -> Finding:

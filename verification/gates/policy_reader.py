@@ -6,8 +6,10 @@ findings (file, line, message), modules, and the top's parameters and ports at e
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +227,16 @@ _RULES: dict[str, Callable[[Any], str]] = {
 """What allowed syntax may still not say, by kind: a rule gives the message, or nothing."""
 
 
+def second_parser() -> VerilogParser:
+    """pyverilog's parser, its tables from the file beside this one: making them takes most of a reading's time."""
+    spec = importlib.util.spec_from_file_location("pyverilog.vparser.parsetab", "parsetab.py")
+    if spec is not None and spec.loader is not None and Path("parsetab.py").exists():
+        tables = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(tables)
+        sys.modules[spec.name] = tables
+    return VerilogParser(outputdir=".", debug=False)  # type: ignore[no-untyped-call]
+
+
 def second_opinion(reader: Reader, file: str, parser: VerilogParser) -> None:
     """pyverilog reads the file too, and sees the same modules."""
     parser.lexer.lexer.lineno = 1
@@ -295,7 +307,7 @@ def main() -> None:
         reader.read(file)
     instance_cycle(reader)
     if not reader.findings:
-        parser = VerilogParser(outputdir=".", debug=False)  # type: ignore[no-untyped-call]
+        parser = second_parser()
         for file in job["own"]:
             step(f"reading {file} with pyverilog")
             second_opinion(reader, file, parser)
