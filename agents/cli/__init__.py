@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -51,6 +52,7 @@ app.add_typer(models.app, name="mfm")
 
 def main() -> None:
     """Entry point of the `rtloom` command."""
+    gc.freeze()  # what was imported stays: the collector need not look at it again
     sys.exit(run(sys.argv[1:]))
 
 

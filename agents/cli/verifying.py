@@ -127,10 +127,17 @@ def verify(
                    "gates": [result.to_data() for result in results], "bench_scores": benches}  # fmt: skip
         print_json("verify", figures)
     else:
-        show(_verdict(results))
+        if quick:
+            print(", ".join(f"{r.gate} {'passed' if r.passed else 'refused'} ({_seconds(r)})" for r in results))
+        else:
+            show(_verdict(results))
         for line in (*_score_lines(benches), *_refusals(results), f"{design}: {'passed' if accepted else 'refused'}"):
             print(plain(line))  # not folded: commands are to be pasted
     return 0 if accepted else 1
+
+
+def _seconds(result: GateResult) -> str:
+    return "kept" if result.reused else f"{result.seconds:.1f}"
 
 
 def _bench_scores(results: list[GateResult]) -> dict[str, float | None]:
@@ -161,10 +168,9 @@ def _verdict(results: list[GateResult]) -> Table:
     table = Table("gate", "result", "seconds", "findings", "metrics")
     for r in results:
         word = marked(r.passed, "passed", "refused")
-        seconds = "kept" if r.reused else f"{r.seconds:.1f}"
         numbers = {name: value for name, value in r.metrics.items() if isinstance(value, int | float)}
         metrics = ", ".join(f"{name} {value:,.6g}" for name, value in numbers.items())
-        table.add_row(r.gate, word, seconds, str(len(r.findings)), metrics)
+        table.add_row(r.gate, word, _seconds(r), str(len(r.findings)), metrics)
     return table
 
 

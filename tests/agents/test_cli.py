@@ -125,6 +125,24 @@ def test_broken_rtl_is_judged_and_refused(tmp_path: Path, capsys: pytest.Capture
     assert f"rtloom verify {design} --gate policy --block eltwise" in shown.replace("\n", " ")
 
 
+def test_designs_proved_equal_or_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["equiv", "expert", "expert"]) == 0
+    assert "expert, expert: equal" in capsys.readouterr().out
+    design = copied_expert(tmp_path / "design")
+    lane = design / "rtl" / "requantizer_lane.v"
+    lane.write_text(lane.read_text().replace("less_one <= shift - 1'b1", "less_one <= shift"))
+    assert cli.run(["equiv", "expert", str(design)]) == 1
+    assert "requantizer: different in cycle" in capsys.readouterr().out
+    assert "no block 'nothing'" in refused(capsys, "equiv", "expert", str(design), "--block", "nothing")
+
+
+def test_a_quick_verdict_says_it_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verify", "expert", "--block", "requantizer", "--quick"]) == 0
+    verdict, word = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("policy passed (")
+    assert word == "expert: passed"
+
+
 def test_rtl_that_does_not_parse_cannot_be_synthesised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     design = copied_expert(tmp_path / "design")
     (design / "rtl" / "eltwise.v").write_text("module eltwise (")
