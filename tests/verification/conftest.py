@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import hwlib
 from hwlib.design import Design, read_design
+from verification import sandbox
 from verification.gates import Candidate
 
 EXPERT = Path(hwlib.__file__).parent / "expert"
@@ -48,3 +50,31 @@ class AtFirstPoint(Candidate):
 
     def points(self) -> list[dict[str, int]]:
         return super().points()[:1]
+
+
+@pytest.fixture(params=["bubblewrap", "landlock"])
+def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each protection in turn, where this machine has it."""
+    sandbox.protection.cache_clear()
+    monkeypatch.setenv("RTLOOM_SANDBOX", request.param)
+    try:
+        found = sandbox.protection().name
+    except sandbox.InputError:
+        found = "none"
+    if found != request.param:
+        sandbox.protection.cache_clear()
+        pytest.skip(f"{request.param} does not work here")
+    yield request.param
+    sandbox.protection.cache_clear()
+
+
+def alive(mark: str) -> list[str]:
+    """Processes with `mark` among their arguments."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if mark.encode() in Path("/proc", name, "cmdline").read_bytes().split(b"\0"):
+                found.append(name)
+        except OSError:
+            continue
+    return found

@@ -8,49 +8,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agents import cli
+from tests.verification.conftest import alive
 from verification import sandbox
 from verification.sandbox import Limits
 
 QUICK = Limits(seconds=10)
 
 
-@pytest.fixture(params=["bubblewrap", "landlock"])
-def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Each protection in turn, where this machine has it."""
-    sandbox.protection.cache_clear()
-    if request.param == "landlock":
-        monkeypatch.setenv("RTLOOM_SANDBOX", "landlock")
-    try:
-        found = sandbox.protection().name
-    except sandbox.InputError:
-        found = "none"
-    if found != request.param:
-        sandbox.protection.cache_clear()
-        pytest.skip(f"{request.param} does not work here")
-    yield request.param
-    sandbox.protection.cache_clear()
-
-
 def python(text: str) -> list[str]:
     return [sys.executable, "-c", text]
-
-
-def alive(mark: str) -> list[str]:
-    """Processes with `mark` among their arguments."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if mark.encode() in Path("/proc", name, "cmdline").read_bytes().split(b"\0"):
-                found.append(name)
-        except OSError:
-            continue
-    return found
 
 
 def gone(mark: str) -> bool:

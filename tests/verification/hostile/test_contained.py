@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from hwlib.design import read_design
-from tests.verification.conftest import AtFirstPoint, expert_text
+from tests.verification.conftest import AtFirstPoint, alive, expert_text
 from tests.verification.duts import GOOD_BODY, slice_contract, slice_module, slice_scenario
 from tests.verification.hostile.corpus import ELABORATION, TEXT, Case
 from tests.verification.hostile.test_refused import BLOCK, design_with
-from tests.verification.hostile.traps import Hurried, Traps, alive
-from verification import sandbox
+from tests.verification.hostile.traps import Hurried, Traps
 from verification.build import BuildFailed
 from verification.gates import Context, lint
 from verification.simulate import Simulator, simulate
@@ -23,22 +22,6 @@ AIMED = {name: case for name, case in (TEXT | ELABORATION).items() if case.tools
 QUICK = ("fopen_write", "fopen_read", "readmemh_secret", "finish", "while_one", "initial_record")
 """On Icarus, under each protection, these are a few seconds; the rest is slow."""
 SLOWEST_S = 60
-
-
-@pytest.fixture(params=["bubblewrap", "landlock"])
-def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Each protection in turn, where this machine has it."""
-    sandbox.protection.cache_clear()
-    monkeypatch.setenv("RTLOOM_SANDBOX", request.param)
-    try:
-        found = sandbox.protection().name
-    except sandbox.InputError:
-        found = "none"
-    if found != request.param:
-        sandbox.protection.cache_clear()
-        pytest.skip(f"{request.param} does not work here")
-    yield request.param
-    sandbox.protection.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import threading
@@ -109,15 +108,3 @@ class Hurried:
     def peak_bytes(self) -> int:
         """The most memory that any run was seen to hold."""
         return max((done.peak_bytes for done in self.runs), default=0)
-
-
-def alive(mark: str) -> list[str]:
-    """Processes with `mark` among their arguments."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if mark.encode() in Path("/proc", name, "cmdline").read_bytes().split(b"\0"):
-                found.append(name)
-        except OSError:
-            continue
-    return found
