@@ -12,9 +12,6 @@ from hwlib.tech import technology
 from verification.judgement import Context, Workload, WorkloadReport
 from verification.system.simulation import Simulation
 
-TRANSACTIONS = 1000
-"""Transactions compared in each block on each simulator, over its parameter points."""
-
 
 @dataclass(frozen=True)
 class _SpecWorkload:
@@ -39,7 +36,6 @@ class _SpecWorkload:
 def gate_context(spec: Spec) -> Context:
     """What the gates judge a design for `spec` with."""
     return Context(
-        transactions=TRANSACTIONS,
         workload=_SpecWorkload(spec),
         memory_latency=spec.memory.latency_cycles,
         technology=technology(spec.technology),

@@ -304,7 +304,7 @@ def _image(graph: IntegerGraph, index: int) -> dict[str, Int]:
 
 
 def _quantized(op: QInput, image: NDArray[np.float64]) -> Int:
-    return TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather).quantize(image)
+    return TensorSlot.unplaced(op).quantize(image)
 
 
 def profile(program: Program | HostedModel, manifest: Manifest, latency: int = 20) -> profiles.Profile:

@@ -101,17 +101,3 @@ def publish(folder: Path, kind: str, key: str) -> Path:
         if not target.is_dir():
             raise
     return target
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, made with its folder, so that a reader sees all of it or nothing, even after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)

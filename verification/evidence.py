@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from hwlib.files import write_whole
 from verification import cache, toolchain
 from verification.judgement import Candidate, Context, Gate, GateResult
 
@@ -43,7 +44,7 @@ class Evidence:
         data = result.to_data()
         body = json.dumps(data, sort_keys=True)
         entry = {"key": key, "sha256": hashlib.sha256(body.encode()).hexdigest(), "result": data}
-        cache.write_whole(self._path(key), json.dumps(entry).encode())
+        write_whole(self._path(key), json.dumps(entry).encode())
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

@@ -19,6 +19,10 @@ from verification import cache
 from verification.simulate import SIMULATORS, Simulator
 from verification.system.simulation import Simulation
 
+TRANSACTIONS = 1000
+"""Compared in each block on each simulator, over its parameter points."""
+QUICK_TRANSACTIONS = 60
+"""The same of a quick verdict."""
 WHOLE = "design"
 """The scope of a candidate that is the whole design."""
 
@@ -168,7 +172,7 @@ class Context:
     cycle that the memory of `integrate` refuses. Figures of `synthesise` beyond the limits fail it; None: no limit.
     """
 
-    transactions: int = 1000
+    transactions: int = TRANSACTIONS
     seed: int = 1
     simulators: tuple[Simulator, ...] = SIMULATORS
     jobs: int = 2

@@ -18,13 +18,14 @@ from typing import Any
 import verification.benches
 from hwlib import contracts
 from hwlib.design import Design
+from hwlib.files import write_whole
 from verification import cache
+from verification.judgement import QUICK_TRANSACTIONS, TRANSACTIONS
 from verification.mutant_equivalence import equivalent, evident
 from verification.mutate import Mutation, plant, run_bench
 from verification.simulate import bench
 
 TABLE = Path(__file__).with_name("mutation_scores.json")
-QUICK_TRANSACTIONS, FULL_TRANSACTIONS = 60, 1000
 _PACKAGE = "verification.benches"
 _ALWAYS = ("driver", "exchange", "scenario")
 
@@ -90,11 +91,11 @@ def measure(
     point = dict(contracts.load(block).bench_points[0])
     mutants = plant(design.closure_files(block), block, point, count, seed)
     numbers = [mutation.number for mutation in mutants.mutations]
-    scenarios = {wanted: bench(block)(point, seed, wanted) for wanted in (QUICK_TRANSACTIONS, FULL_TRANSACTIONS)}
+    scenarios = {wanted: bench(block)(point, seed, wanted) for wanted in (QUICK_TRANSACTIONS, TRANSACTIONS)}
     quick = run_bench(mutants, scenarios[QUICK_TRANSACTIONS], "verilator", numbers, seed)
     left = [number for number in numbers if number not in quick]
     progress(f"{block}: {len(quick)} of {len(numbers)} killed on the quick budget")
-    full = run_bench(mutants, scenarios[FULL_TRANSACTIONS], "verilator", left, seed) if left else {}
+    full = run_bench(mutants, scenarios[TRANSACTIONS], "verilator", left, seed) if left else {}
 
     same = evident(mutants)
 
@@ -142,7 +143,7 @@ def record(scores: list[Score], table: Path = TABLE) -> None:
             "bench": score.bench, "mutants": score.mutants, "seed": score.seed, "killed": score.killed,
             "equivalent": score.equivalent, "full": score.full,
         }  # fmt: skip
-    cache.write_whole(table, (json.dumps(dict(sorted(kept.items())), indent=2) + "\n").encode())
+    write_whole(table, (json.dumps(dict(sorted(kept.items())), indent=2) + "\n").encode())
 
 
 def recorded(block: str, table: Path = TABLE) -> float | None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 from hwlib.tech import technology
 from verification import cache
 
@@ -183,7 +184,7 @@ def _probe(command: list[str]) -> str | None:
     except OSError:
         version = _ask(command)
         if version is not None:
-            cache.write_whole(path, version.encode())
+            write_whole(path, version.encode())
         return version
 
 

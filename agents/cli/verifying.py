@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from verification.toolchain import Tool
 
 WORST_POINTS = 12
-TRANSACTIONS = 1000
-QUICK_TRANSACTIONS = 60
 
 
 def doctor(as_json: Json = False) -> int:
@@ -102,6 +100,7 @@ def verify(
     from hwlib import contracts
     from hwlib.spec import read_spec
     from verification import gates
+    from verification.judgement import QUICK_TRANSACTIONS, TRANSACTIONS
 
     wanted = transactions if transactions is not None else QUICK_TRANSACTIONS if quick else TRANSACTIONS
     if wanted < 1:

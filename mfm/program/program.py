@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +13,9 @@ from numpy.typing import NDArray
 from hwlib import isa
 from hwlib.design import Manifest
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 from hwlib.numerics import pack, unpack
+from mfm.compress.integer import QInput
 from mfm.program.effects import macs
 
 Int = NDArray[np.int64]
@@ -45,6 +45,12 @@ class TensorSlot:
     gather: tuple[int, ...] = ()
     row: int = 0
     choices: int = 0
+
+    @classmethod
+    def unplaced(cls, op: QInput) -> TensorSlot:
+        """The slot of an input that is in no program's memory: what its values mean, to quantize a sample."""
+        choices = 0 if op.table is None else len(op.table)
+        return cls(op.out, 0, op.rows, op.cols, 0, op.scale, gather=op.gather, choices=choices)
 
     def nbytes(self, target: Mapping[str, int]) -> int:
         """Bytes the slot takes in memory, padding included."""
@@ -215,7 +221,7 @@ class Program:
             "caches": [asdict(cache) for cache in self.caches],
         }
         text = json.dumps(header, sort_keys=True).encode()
-        write_atomically(path, MAGIC + len(text).to_bytes(8, "little") + text + blob)
+        write_whole(path, MAGIC + len(text).to_bytes(8, "little") + text + blob)
 
 
 def load_program(path: Path) -> Program:
@@ -275,18 +281,3 @@ def _run_lengths(names: tuple[str, ...]) -> list[list[object]]:
         else:
             runs.append([name, 1])
     return runs
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -91,7 +91,7 @@ class Quantized:
 
     def _pixels(self, pixels: Float) -> Inputs:
         assert self.vision is not None
-        slots = [TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather) for op in self.vision.inputs]
+        slots = [TensorSlot.unplaced(op) for op in self.vision.inputs]
         return {VISION + slot.name: slot.quantize(pixels) for slot in slots}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlib.design import Design
-from mfm.compress.integer import IntegerGraph, QInput
+from mfm.compress.integer import IntegerGraph
 from mfm.program.program import Program, TensorSlot
 from mfm.run.cycles import run_cycles
 from mfm.run.generate import DesignRunner, GoldenRunner, ModelImage
@@ -42,12 +42,7 @@ class HostedModel:
     @property
     def inputs(self) -> tuple[TensorSlot, ...]:
         """What a run is given; the addresses are those of no program."""
-        return tuple(_slot(op) for op in self.graph.inputs)
-
-
-def _slot(op: QInput) -> TensorSlot:
-    choices = 0 if op.table is None else len(op.table)
-    return TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather, 0, choices)
+        return tuple(TensorSlot.unplaced(op) for op in self.graph.inputs)
 
 
 @dataclass(frozen=True)

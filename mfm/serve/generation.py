@@ -13,7 +13,7 @@ from mfm.compress.decode import step, window
 from mfm.compress.integer import IntegerGraph
 from mfm.compress.quantize import quantize
 from mfm.models import huggingface
-from mfm.models.preprocess import read_pixels, split_prompt, text_of, tokenizer
+from mfm.models.preprocess import IMAGE, read_pixels, split_prompt, text_of, tokenizer
 from mfm.run.checkpoint import Quantized, noise, quantized
 from mfm.run.generate import Place, Prompt, generate, open_runners
 from verification.system.simulation import MemoryModel
@@ -61,13 +61,14 @@ def part_graph(word: str) -> IntegerGraph:
     if count and not (count.isdecimal() and int(count)):
         raise InputError(f"'{count}' rows", word, "write MODEL:PART:ROWS with a number from 1 on")
     rows, model = int(count or ROWS), checkpoint(name)
-    if part == "step" or (not part and huggingface.parts(model, 1)[-1].name.endswith("-decoder")) or part == "decoder":
+    known = {p.name.rsplit("-", 1)[1]: p for p in huggingface.parts(model, rows)}
+    part = part or list(known)[-1]
+    if part in ("decoder", "step"):
         made = quantized(model, rows + 1)
         return step(made.decoder, rows, made.table) if part == "step" else window(made.decoder, 0, rows)
-    known = {p.name.rsplit("-", 1)[1]: p for p in huggingface.parts(model, rows)}
-    if part and part not in known:
+    if part not in known:
         raise InputError(f"no part '{part}'", word, f"it has {', '.join(known)}")
-    chosen = known[part] if part else known[list(known)[-1]]
+    chosen = known[part]
     return quantize(chosen.graph(), noise(chosen), wide=True, host=True)
 
 
@@ -78,9 +79,7 @@ def prepared(word: str, prompt: str, image: Path | None, count: int, bits: int) 
     """
     model = checkpoint(word)
     folder = None if word.startswith(TINY) else Path(word)
-    numbers = folder is None or all(
-        piece.isdecimal() for piece in prompt.replace("<image>", " ").replace(",", " ").split()
-    )
+    numbers = folder is None or all(piece.isdecimal() for piece in prompt.replace(IMAGE, " ").replace(",", " ").split())
     words = None if numbers or folder is None else tokenizer(folder)
     before, after = split_prompt(prompt, words)
     pixels = None

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 from mfm.compress.integer import IntegerGraph, execute
 from mfm.compress.quantize import quantize
 from mfm.models.graph import Float, Graph, evaluate
 from mfm.models.huggingface import parts
-from mfm.program.program import TensorSlot, write_atomically
+from mfm.program.program import TensorSlot
 
 Bytes = NDArray[np.uint8]
 
@@ -153,7 +154,7 @@ def save(found: Trained, path: Path) -> None:
     """Keep the weights of `found` at `path`, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(found.model.state_dict(), buffer)
-    write_atomically(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def restore(config: TrainConfig, path: Path) -> Trained:
@@ -195,10 +196,7 @@ def integer_graph(found: Trained, calibration: int = 32, **options: Any) -> Inte
 
 def integer_logits(graph: IntegerGraph, sample: Float) -> Float:
     """The golden executor's logits [context, vocabulary] for embeddings [context, width]."""
-    inputs = {
-        op.out: TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather).quantize(sample)
-        for op in graph.inputs
-    }
+    inputs = {op.out: TensorSlot.unplaced(op).quantize(sample) for op in graph.inputs}
     logits: Float = execute(graph, inputs) * np.float64(graph.output_scale)
     return logits
 

@@ -18,8 +18,8 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 from mfm.models.vit import VisionTransformer, VitConfig
-from mfm.program.program import write_atomically
 
 SPLIT_SEED = 20240601
 TEST_SHARE = 0.25
@@ -147,9 +147,9 @@ def save(trained: Trained, path: Path) -> None:
     """Write the weights to `path` and the configuration beside it (``.json``), atomically."""
     buffer = io.BytesIO()
     torch.save(trained.model.state_dict(), buffer)
-    write_atomically(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
     record = {"model": asdict(trained.model.config), "accuracy": trained.accuracy, "epochs": trained.epochs}
-    write_atomically(path.with_suffix(".json"), json.dumps(record, indent=1, sort_keys=True).encode())
+    write_whole(path.with_suffix(".json"), json.dumps(record, indent=1, sort_keys=True).encode())
 
 
 def restore(path: Path) -> Trained:

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import yaml
 
-from agents.cli.verifying import QUICK_TRANSACTIONS
 from hwlib import contracts
 from hwlib.design import EXPERT, Design, block_parameters, read_design
 from tests.benchmarks.bars import Bar, at_least, at_most, figure, main
 from verification import toolchain
 from verification.benches import exchange
+from verification.judgement import QUICK_TRANSACTIONS
 from verification.simulate import bench, run_environment
 from verification.verilate import environment
 

@@ -173,10 +173,7 @@ def quantized(name: str, wide: bool = False) -> IntegerGraph:
 
 
 def inputs(name: str) -> Mapping[str, Int]:
-    return {
-        op.out: TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather).quantize(samples(name)[0])
-        for op in quantized(name).inputs
-    }
+    return {op.out: TensorSlot.unplaced(op).quantize(samples(name)[0]) for op in quantized(name).inputs}
 
 
 @pytest.mark.parametrize("name", SHAPES)

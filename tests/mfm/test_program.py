@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from hwlib import isa
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 from mfm.program.assembly import assemble, disassemble
-from mfm.program.program import MAGIC, Program, TensorSlot, load_program, write_atomically
+from mfm.program.program import MAGIC, Program, TensorSlot, load_program
 from mfm.schedule.schedule import schedule
 from tests.mfm.machines import block, machine
 
@@ -43,9 +44,9 @@ def test_saving_leaves_no_other_file(tmp_path: Path) -> None:
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "kept"
-    write_atomically(path, b"old")
+    write_whole(path, b"old")
     with pytest.raises(TypeError):
-        write_atomically(path, "not bytes")  # type: ignore[arg-type]
+        write_whole(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -36,7 +36,7 @@ def samples(count: int, seed: int, size: int = 16) -> list[Float]:
 
 
 def quantized(op: QInput, sample: Float) -> np.ndarray:
-    return TensorSlot(op.out, 0, op.rows, op.cols, 0, op.scale, 0, op.gather).quantize(sample)
+    return TensorSlot.unplaced(op).quantize(sample)
 
 
 @lru_cache
