@@ -49,8 +49,8 @@ class FlowEvaluator:
         self._context = replace(gate_context(spec), replay=spec_words(spec))
 
     def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
-        """One gate on one block; with one job, since blocks are judged side by side already."""
-        return _outcome(gates.judge(gate, gates.Candidate(design, block), replace(self._context, jobs=1)))
+        """One gate on one block."""
+        return _outcome(gates.judge(gate, gates.Candidate(design, block), self._context))
 
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         """One gate on the whole design."""
