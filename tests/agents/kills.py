@@ -16,7 +16,7 @@ from agents.progress import Progress, silent
 from agents.records import Budget, CampaignResult
 from tests.agents.kill import moments, run_and_kill
 from tests.agents.stand_in import SPEC, ToyEvaluator
-from tests.agents.toy_model import Noted, ToyModel, designer
+from tests.agents.toy_model import AGAIN, PAID, ToyModel, designer
 
 ROUNDS = 4
 EVENTS = 250
@@ -34,11 +34,17 @@ class Fate:
     tokens: int
     why: str
     asked: Counter[str]
+    """How often each line of the model's notes (a word and a request's key) occurs."""
 
     @property
-    def twice(self) -> int:
-        """Calls that were asked more than once."""
-        return sum(count - 1 for count in self.asked.values())
+    def again(self) -> int:
+        """Calls that were asked although their answer was on disk."""
+        return sum(count for line, count in self.asked.items() if line.startswith(AGAIN))
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that a kill cut off between the model's answer and its record, and that were asked again."""
+        return sum(count - 1 for line, count in self.asked.items() if line.startswith(PAID))
 
     def same(self, other: Fate) -> bool:
         """Whether revisions, accepted tree and booked costs are equal."""
@@ -48,7 +54,7 @@ class Fate:
 
 def run(model: Model, log: Path, progress: Progress) -> CampaignResult:
     """Start the campaign, or go on with it."""
-    evaluators, designers = partial(ToyEvaluator, delay_s=0.001), partial(designer, Noted(model, log))
+    evaluators, designers = partial(ToyEvaluator, delay_s=0.001), partial(designer, model, log)
     if "toy" in names():
         return api.resume_campaign("toy", progress=progress, evaluators=evaluators, designers=designers)
     return api.start_campaign(
@@ -85,6 +91,6 @@ def _fate(home: Path, model: Model) -> Fate:
     result = run(model, home / "asked", silent)
     assert result.accepted is not None
     found = tuple((r.revision, r.tree_hash, r.state, r.figures) for r in api.revisions("toy"))
-    asked = Counter((home / "asked").read_text().split())
+    asked = Counter((home / "asked").read_text().splitlines())
     spent = result.status.spent
     return Fate(found, result.accepted.tree_hash, spent.evaluations, spent.tokens, result.why, asked)

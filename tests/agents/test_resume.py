@@ -56,7 +56,7 @@ def test_a_killed_llm_campaign_asks_nothing_twice_and_ends_the_same(tmp_path: Pa
     assert len(fate.asked) > 10
     found = [kills.killed(tmp_path / str(seed), model, seed, 2) for seed in range(4)]
     assert sum(hits for _, hits in found) >= 4
-    assert all(each.same(fate) and not each.twice for each, _ in found)
+    assert all(each.same(fate) and not each.again for each, _ in found)
 
 
 def real_run(spec: Spec, progress: Progress) -> CampaignResult:

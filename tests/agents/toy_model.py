@@ -41,21 +41,28 @@ class ToyModel:
         return {"files": [{"name": f"{block}.v", "text": text}], "edits": []}
 
 
-class Noted:
-    """`model`, with the key of each request it answered appended to a file before the answer is handed over."""
+PAID, AGAIN = "paid", "again"
 
-    def __init__(self, model: Model, log: Path) -> None:
-        self.name, self._model, self._log = model.name, model, log
+
+class Noted:
+    """`model`, with every request it answered appended to a file before the answer is handed over: `paid`, or `again`
+    if its answer was on disk already."""
+
+    def __init__(self, model: Model, log: Path, exchanges: Path) -> None:
+        self.name, self._model, self._log, self._exchanges = model.name, model, log, exchanges
 
     def ask(self, request: Request) -> Reply:
         """The answer of `model`."""
+        key = request.key(self.name)
+        word = AGAIN if (self._exchanges / f"{key}.json").exists() else PAID
         reply = self._model.ask(request)
         with self._log.open("a") as file:
-            file.write(request.key(self.name) + "\n")
+            file.write(f"{word} {key}\n")
         return reply
 
 
-def designer(model: Model, campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
-    """The LLM designer over the toy library, asking `model`, recorded and metered."""
-    metered = Metered(Recorded(model, campaign.exchanges), campaign.ledger, campaign.settings.budget)
+def designer(model: Model, log: Path, campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
+    """The LLM designer over the toy library, asking `model`, noted, recorded and metered."""
+    recorded = Recorded(Noted(model, log, campaign.exchanges), campaign.exchanges)
+    metered = Metered(recorded, campaign.ledger, campaign.settings.budget)
     return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
