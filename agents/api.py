@@ -13,8 +13,12 @@ from agents.campaign import Campaign, Settings
 from agents.designers import Designer
 from agents.evaluator import Evaluator
 from agents.ledger import pareto_front
+from agents.models.prices import Price, price_list, prices_of
+from agents.models.stream import closed_on_interrupt
+from agents.models.team import cast
 from agents.progress import Progress, silent
 from agents.records import Budget, CampaignResult, CampaignState, CampaignStatus, PendingReview, Revision
+from agents.spending import Spending, spending
 from agents.workshop import Workshop, best_revision
 from hwlib.design import EXPERT, Design, read_design
 from hwlib.errors import InputError
@@ -40,13 +44,6 @@ def flow_evaluator(spec: Spec) -> Evaluator:
     return FlowEvaluator(spec)
 
 
-def chosen_designer(campaign: Campaign, evaluator: Evaluator) -> Designer:
-    """The designer the campaign's settings name."""
-    from agents.designers.choose import designer_for
-
-    return designer_for(campaign, evaluator)
-
-
 def start_campaign(
     spec: Path | Spec,
     *,
@@ -56,28 +53,76 @@ def start_campaign(
     seed: int = 0,
     review: ReviewMode = "auto",
     name: str = "",
+    prices: Path | None = None,
     progress: Progress = silent,
     evaluators: Evaluators = flow_evaluator,
-    designers: Designers = chosen_designer,
+    designers: Designers | None = None,
 ) -> CampaignResult:
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
-    `evaluators` and `designers` make the judge and the designer; tests put their own there.
-    Raises InputError if a campaign of that name exists, or the spec, model, key or budget is bad; a campaign that
-    fails so before it judged anything leaves nothing behind.
+    `model` is what --model says (`models.team`), `prices` a table over the shipped one. `evaluators` and `designers`
+    make the judge and the designer, in place of the real judge and the one that is asked for.
+    Raises InputError if a campaign of that name exists, or the spec, model, key, prices or budget is bad; a campaign
+    that fails so before it judged anything leaves nothing behind.
     """
     asked = spec if isinstance(spec, Spec) else read_spec(spec)
     settings = Settings(
-        name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review
-    )
+        name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review,
+        prices=_prices(model, prices),
+    )  # fmt: skip
+    return _begin(asked, settings, progress, evaluators, designers)
+
+
+def _prices(model: str, file: Path | None) -> dict[str, Price]:
+    """The prices of the models in `model`."""
+    listed = price_list(file)
+    return prices_of(cast(model).words, listed) if model else {}
+
+
+def _begin(
+    spec: Spec,
+    settings: Settings,
+    progress: Progress,
+    evaluators: Evaluators,
+    designers: Designers | None,
+    prepare: Callable[[Campaign], None] = lambda campaign: None,
+) -> CampaignResult:
+    """Create the campaign, `prepare` it and run it."""
     limits.check(settings.budget)
     campaigns.check_free(settings.name)
-    evaluator = evaluators(asked)
-    campaign = Campaign.create(asked, settings)
+    evaluator = evaluators(spec)
+    campaign = Campaign.create(spec, settings)
     try:
+        prepare(campaign)
         return _run(campaign, progress, lambda spec: evaluator, designers, fresh=True)
     finally:
         campaign.close()
+
+
+def replay_campaign(
+    name: str,
+    *,
+    called: str = "",
+    progress: Progress = silent,
+    evaluators: Evaluators = flow_evaluator,
+    designers: Designers | None = None,
+) -> tuple[CampaignResult, bool]:
+    """Run campaign `name` again as the new one `called`, its models answering from the record, without a network.
+
+    Returns how that ended, and whether it made the same revisions with the same fate. Wall time does not limit it.
+    InputError if something is asked that was not recorded.
+    """
+    with _opened(name) as old:
+        budget = old.settings.budget.model_copy(update={"wall_s": None})
+        settings = old.settings.model_copy(
+            update={"name": called or f"{name}-replay", "replay": True, "budget": budget}
+        )
+        known = old.ledger.revisions()
+        result = _begin(old.spec, settings, progress, evaluators, designers, lambda new: new.remember(old))
+    while result.status.state == "waiting" and not pending_reviews(settings.name):
+        result = resume_campaign(settings.name, progress=progress, evaluators=evaluators, designers=designers)
+    again = revisions(settings.name)
+    return result, [(r.revision, r.state) for r in again] == [(r.revision, r.state) for r in known]
 
 
 def resume_campaign(
@@ -85,7 +130,7 @@ def resume_campaign(
     *,
     progress: Progress = silent,
     evaluators: Evaluators = flow_evaluator,
-    designers: Designers = chosen_designer,
+    designers: Designers | None = None,
 ) -> CampaignResult:
     """Continue after a kill, a stop or a review decision. An ended campaign just reports its result again."""
     with _opened(name) as campaign:
@@ -93,15 +138,17 @@ def resume_campaign(
 
 
 def _run(
-    campaign: Campaign, progress: Progress, evaluators: Evaluators, designers: Designers, fresh: bool = False
+    campaign: Campaign, progress: Progress, evaluators: Evaluators, designers: Designers | None, fresh: bool = False
 ) -> CampaignResult:
     """Run it. A fresh one that InputError ends before anything was judged is removed."""
     from agents import runner
+    from agents.designers.choose import designer_for
 
-    with campaign.locked():
+    with campaign.locked(), closed_on_interrupt():
         try:
             evaluator = evaluators(campaign.spec)
-            shop = Workshop(campaign, designers(campaign, evaluator), evaluator, progress)
+            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, progress)
+            shop = Workshop(campaign, made, evaluator, progress)
             _, why = runner.run(shop)
         except InputError:
             spent = campaign.ledger.spent()
@@ -219,7 +266,18 @@ def _status(campaign: Campaign) -> CampaignStatus:
         revisions=len(known),
         pareto=pareto_front(known),
         lessons=campaign.ledger.lessons(before=10**9),
+        spending=_spending(campaign),
     )
+
+
+def _spending(campaign: Campaign) -> Spending | None:
+    ledger, settings = campaign.ledger, campaign.settings
+    calls = ledger.calls()
+    if not calls:
+        return None
+    writers = tuple(word.partition("@")[0] for word in cast(settings.model).writer) if settings.model else ()
+    candidates = ledger.candidates(before=10**9)
+    return spending(calls, candidates, ledger.revisions(), writers, settings.prices, ledger.spent)
 
 
 def _state(campaign: Campaign) -> CampaignState:

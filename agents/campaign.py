@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from agents.ledger import Ledger
+from agents.models.prices import Price
 from agents.records import Budget
 from agents.store import RevisionStore, TextStore
 from hwlib.documents import read_document
@@ -37,6 +38,10 @@ class Settings(BaseModel):
     review: Literal["auto", "wait"] = "auto"
     repairs: int = 2
     workers: int = 2
+    prices: dict[str, Price] = {}
+    """Of the models of this campaign, where they are known; as listed when it began."""
+    replay: bool = False
+    """Models answer from what was recorded, without a network."""
 
 
 def home() -> Path:
@@ -107,6 +112,13 @@ class Campaign:
         """Remove the campaign's folder; for one that failed before it did anything."""
         self.close()
         shutil.rmtree(self.folder)
+
+    def remember(self, other: Campaign) -> None:
+        """Take over what models and reviewers said in `other`."""
+        if other.exchanges.exists():
+            shutil.copytree(other.exchanges, self.exchanges)
+        for tree_hash, revision, approve, reason in other.ledger.decisions():
+            self.ledger.put_decision(tree_hash, revision, approve, reason)
 
     def close(self) -> None:
         """Close the ledger."""

@@ -13,10 +13,10 @@ from agents.designers import BlockCost
 from agents.evaluator import Measured
 from agents.kept import kept, sources
 from agents.records import GateOutcome
-from agents.store import write_atomically
 from agents.strictness import gate_context
 from agents.workload import WorkloadCycles, compiler, content
 from hwlib.design import Design, Manifest, block_parameters, platform_files
+from hwlib.files import write_whole
 from hwlib.spec import Spec
 from hwlib.tech import technology
 from mfm import api as mfm_api
@@ -35,7 +35,7 @@ def spec_words(spec: Spec) -> tuple[str, ...]:
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     path = cache.entry("specs", f"{cache.digest({'spec': text})[:16]}.yaml")
     if not path.exists():
-        write_atomically(path, text.encode())
+        write_whole(path, text.encode())
     return "--spec", str(path)
 
 

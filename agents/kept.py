@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from agents.store import write_atomically
+from hwlib.files import write_whole
 from verification import cache
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def kept(kind: str, parts: Mapping[str, str], compute: Callable[[], T], shape: A
         except ValidationError:
             path.unlink()
     found = compute()
-    write_atomically(path, adapter.dump_json(found))
+    write_whole(path, adapter.dump_json(found))
     return found
 
 

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from agents.designers import Candidate
-from agents.records import Cost, Figures, Revision
+from agents.records import Cost, Figures, ModelCall, Revision
 from hwlib.errors import InputError
 
 _SCHEMA = """
 create table if not exists charges (
     key text primary key, kind text, round integer, evaluations integer, wall_s real, tokens integer, money_usd real);
+create table if not exists calls (key text primary key, body text);
 create table if not exists candidates (id text primary key, round integer, body text);
 create table if not exists revisions (revision text primary key, ordinal integer, body text);
 create table if not exists lessons (key text primary key, round integer, body text);
@@ -30,6 +31,7 @@ create table if not exists facts (name text primary key, value text);
 """
 _REVISION = TypeAdapter(Revision)
 _CANDIDATE = TypeAdapter(Candidate)
+_CALL = TypeAdapter(ModelCall)
 T = TypeVar("T")
 MEND = "restore the campaign's folder, or remove it"
 LESSONS_KEPT = 24
@@ -56,6 +58,20 @@ class Ledger:
         """Book `cost` under `key`; booking a key again changes nothing."""
         values = (key, kind, round_, cost.evaluations, cost.wall_s, cost.tokens, cost.money_usd)
         self._write("insert or ignore into charges values (?,?,?,?,?,?,?)", *values)
+
+    def book(self, key: str, call: ModelCall) -> None:
+        """Book a model call, with what it cost; booking a key again changes nothing."""
+        cost = (key, call.role, call.round, 0, 0.0, call.tokens, call.money_usd or 0.0)
+        with self._lock, self._guarded():
+            self._db.execute("begin immediate")
+            with self._db:
+                self._db.execute("insert or ignore into charges values (?,?,?,?,?,?,?)", cost)
+                self._db.execute("insert or ignore into calls values (?,?)", (key, _CALL.dump_json(call).decode()))
+
+    def calls(self) -> list[ModelCall]:
+        """Every model call, in an order that does not depend on timing."""
+        found = [self._read(_CALL, body) for (body,) in self._rows("select body from calls order by key")]
+        return sorted(found, key=lambda call: (call.round, call.order, call.role))
 
     def reserve(self, key: str, kind: str, round_: int, most: int | None) -> bool:
         """Book one evaluation under `key`, unless that makes more than `most` in all; a booked key stands."""
@@ -124,6 +140,11 @@ class Ledger:
         """(approved, reason) for the tree, or None while nobody decided."""
         rows = self._rows("select approve, reason from decisions where tree_hash = ?", tree_hash)
         return (bool(rows[0][0]), str(rows[0][1])) if rows else None
+
+    def decisions(self) -> list[tuple[str, str, bool, str]]:
+        """(tree hash, revision, approved, reason) of every decision."""
+        rows = self._rows("select tree_hash, revision, approve, reason from decisions order by tree_hash")
+        return [(str(tree), str(revision), bool(approve), str(reason)) for tree, revision, approve, reason in rows]
 
     def rejections(self) -> tuple[tuple[str, str], ...]:
         """(revision, reason) of every rejected revision, in the order they were made."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-Kind = Literal["start", "done", "fail", "note"]
+Kind = Literal["start", "done", "fail", "note", "stream"]
+"""stream: an answer of a language model comes in; there are many."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Event:
 
 
 Progress = Callable[[Event], None]
+STREAM_S = 5.0
+"""A log has a line on a stream this often."""
 
 
 def silent(event: Event) -> None:
@@ -44,9 +48,15 @@ def plain_line(event: Event) -> str:
 
 
 def plain(stream: TextIO = sys.stderr) -> Progress:
-    """A listener that writes each event as a line; for logs and pipes."""
+    """A listener that writes each event as a line, of a stream only now and then; for logs and pipes."""
+    quiet: dict[tuple[str, str], float] = {}
 
     def show(event: Event) -> None:
+        if event.kind == "stream":
+            now, place = time.monotonic(), (event.node, event.block)
+            if now < quiet.setdefault(place, now + STREAM_S):
+                return
+            quiet[place] = now + STREAM_S
         print(plain_line(event), file=stream, flush=True)
 
     return show

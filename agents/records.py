@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from agents.spending import Spending
 
 CampaignState = Literal["running", "waiting", "stopped", "interrupted", "accepted", "failed"]
 """waiting: for a review; stopped: on request; interrupted: its process is gone; failed: ended, nothing accepted."""
@@ -43,6 +46,32 @@ class Cost:
             self.tokens + other.tokens,
             self.money_usd + other.money_usd,
         )
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One answered call of a language model. `order` is the key of the block order it served, if any.
+
+    Of input_tokens, cached_tokens were read from the provider's cache, written_tokens put there. estimated: the
+    provider did not say what was used. money_usd is None where the model's price is not known.
+    """
+
+    role: str
+    model: str
+    round: int
+    block: str
+    order: str
+    stop: str
+    input_tokens: int
+    cached_tokens: int
+    written_tokens: int
+    output_tokens: int
+    estimated: bool
+    money_usd: float | None
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True)
@@ -116,6 +145,8 @@ class CampaignStatus:
     pareto: tuple[Revision, ...] = ()
     """Measured revisions that no other betters in area, latency and energy at once."""
     lessons: tuple[str, ...] = ()
+    spending: Spending | None = None
+    """Where the model calls went; None before there are any."""
 
 
 @dataclass(frozen=True)

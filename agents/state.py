@@ -57,6 +57,8 @@ class BlockState(TypedDict, total=False):
     origin: list[str]
     """Model and prompt version."""
     findings: list[str]
+    talk: str
+    """Text hash of what was said on the order; empty before anything was."""
     children: dict[str, str]
     """Candidate ids of this round's blocks of lower levels, to verify it with."""
     base: str

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 
 AUTHOR = "rtloom"
 EPOCH = 1_700_000_000
@@ -24,15 +25,6 @@ EPOCH = 1_700_000_000
 def text_hash(text: str) -> str:
     """SHA-256 of `text` as UTF-8, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a restart after a kill, sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(name, path)
 
 
 def _blob_hash(data: bytes) -> str:
@@ -51,7 +43,7 @@ class TextStore:
         name = text_hash(text)
         path = self._folder / name
         if not path.exists():
-            write_atomically(path, text.encode())
+            write_whole(path, text.encode())
         return name
 
     def get(self, name: str) -> str:

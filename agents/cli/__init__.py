@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, verifying
+from agents.models.keys import hidden
 from hwlib.errors import InputError, plain
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("doctor", verifying.doctor),
     ("run", campaigns.run),
     ("resume", campaigns.resume),
+    ("replay", campaigns.replay),
     ("status", campaigns.status),
     ("list", campaigns.list_),
     ("stop", campaigns.stop),
@@ -92,5 +94,5 @@ def _refuse_usage(error: TyperException) -> int:
 def _refuse_unexpected(error: Exception) -> int:
     """A fault of rtloom itself: one line, and the traceback in a file for a report."""
     with tempfile.NamedTemporaryFile("w", prefix="rtloom-", suffix=".log", delete=False) as file:
-        traceback.print_exception(error, file=file)
-    return _refuse(f"a fault in rtloom ({type(error).__name__}: {error}); the traceback is in {file.name}")
+        file.write(hidden("".join(traceback.format_exception(error))))
+    return _refuse(f"a fault in rtloom ({type(error).__name__}: {hidden(str(error))}); the traceback is in {file.name}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from agents.cli.output import Json, print_json, show
 from agents.cli.seeds import Seed
+from agents.cli.spending import spending_tables
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 
 DEFAULT_SPEC = Path(__file__).parents[2] / "hwlib" / "specs" / "digits.yaml"
 SHOWN_SPEC = "hwlib/specs/digits.yaml"
-MODEL_FORMS = "openai:MODEL, anthropic:MODEL or chat:MODEL@http://HOST:PORT/v1"
+MODEL_HELP = (
+    "llm only: openai:MODEL, anthropic:MODEL or chat:MODEL@http://HOST:PORT/v1; by role: "
+    "planner=M,writer=M,verifier=M; a cascade of writers, the cheapest first: writer=M>M."
+)
+PRICES_HELP = "A table of models' prices, over the shipped one and your own (docs/campaigns.md)."
 BUDGET_HELP = (
     "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd. At a limit the "
     "campaign ends with its best design; a step that has begun is finished."
@@ -46,8 +52,9 @@ def run(
     designer: Annotated[
         DesignerChoice, typer.Option(help="search needs no key and no network.")
     ] = DesignerChoice.SEARCH,
-    model: Annotated[str, typer.Option(help=f"llm only: {MODEL_FORMS}.")] = "",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "",
     budget: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=BUDGET_HELP)] = None,
+    prices: Annotated[Path | None, typer.Option(metavar="FILE", help=PRICES_HELP)] = None,
     seed: Seed = 0,
     review: Annotated[
         ReviewChoice, typer.Option(help="wait: stop for `rtloom review` at each better design.")
@@ -67,7 +74,7 @@ def run(
         as_json,
         lambda progress: api.start_campaign(
             asked, designer=designer.value, model=model, budget=limits, seed=seed, review=review.value, name=called,
-            progress=progress,
+            prices=prices, progress=progress,
         ),
     )  # fmt: skip
 
@@ -82,15 +89,42 @@ def resume(
     return _follow(campaign, "resume", as_json, lambda progress: api.resume_campaign(campaign, progress=progress))
 
 
-def _follow(name: str, command: str, as_json: bool, work: Callable[[Any], CampaignResult]) -> int:
-    """Run `work` with live progress on stderr, report how it ended; 1 if it ended with nothing accepted."""
+def replay(
+    campaign: Annotated[str, typer.Argument(help="The campaign's name.")],
+    name: Annotated[str, typer.Option(help="The new campaign's name; default: the old one's with -replay.")] = "",
+    as_json: Json = False,
+) -> int:
+    """Run a campaign again as a new one, its models answering from the record, without key or network.
+
+    Exit 1 if it does not make the same revisions again."""
+    from agents import api
+
+    with _live(campaign) as progress:
+        result, same = api.replay_campaign(campaign, called=name, progress=progress)
+    if as_json:
+        print_json("replay", {"same": same, "why": result.why} | status_data(result.status))
+    else:
+        word = "the same revisions" if same else f"other revisions: see rtloom diff {campaign} {result.status.name}"
+        show(status_table(result.status), f"Replayed {campaign} as {result.status.name}: {word}.")
+    return 0 if same else 1
+
+
+@contextmanager
+def _live(name: str) -> Iterator[Any]:
+    """Live progress on stderr; an interruption is one line that says how to go on."""
     from agents.cli.live import live_progress
 
     try:
         with live_progress() as progress:
-            result = work(progress)
+            yield progress
     except KeyboardInterrupt:
         raise InputError("interrupted", f"campaign '{name}'", f"resume with: rtloom resume {name}") from None
+
+
+def _follow(name: str, command: str, as_json: bool, work: Callable[[Any], CampaignResult]) -> int:
+    """Run `work` with live progress on stderr, report how it ended; 1 if it ended with nothing accepted."""
+    with _live(name) as progress:
+        result = work(progress)
     if as_json:
         print_json(command, {"why": result.why, "design": result.design} | status_data(result.status))
     else:
@@ -118,7 +152,8 @@ def status(
     if as_json:
         print_json("status", status_data(found) | {"revision_list": [revision_data(r) for r in revisions]})
         return
-    show(status_table(found), _revision_table(revisions), *(f"Lesson: {lesson}" for lesson in found.lessons))
+    tables = spending_tables(found.spending) if found.spending else []
+    show(status_table(found), _revision_table(revisions), *tables, *(f"Lesson: {lesson}" for lesson in found.lessons))
 
 
 def list_(as_json: Json = False) -> int:
@@ -179,7 +214,7 @@ def status_data(found: CampaignStatus) -> dict[str, Any]:
         "model": found.model, "seed": found.seed, "round": found.round, "budget": found.budget,
         "spent": cost_data(found.spent), "objective": found.objective, "revisions": found.revisions,
         "baseline": revision_data(found.baseline), "best": revision_data(found.best),
-        "pareto": [r.revision for r in found.pareto], "lessons": found.lessons,
+        "pareto": [r.revision for r in found.pareto], "lessons": found.lessons, "spending": found.spending,
     }  # fmt: skip
 
 

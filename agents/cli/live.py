@@ -29,8 +29,11 @@ class Board:
 
     def take(self, event: Event) -> None:
         """Record one event."""
-        if event.node == "plan" and event.kind == "start":
+        if event.node == "plan" and event.kind in ("start", "done"):
             self._cells.clear()
+        if event.kind == "stream":
+            self._cells.setdefault(event.block, {})[event.node] = Text(event.text, style="yellow")
+            return
         mark, style = _MARKS[event.kind]
         if event.block:
             self._cells.setdefault(event.block, {})[event.gate or event.node] = Text(mark, style=style)

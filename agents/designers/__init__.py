@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agents.models import Message
 from agents.records import GateOutcome, Revision
 from hwlib.contracts.schema import Contract
 from hwlib.spec import Spec
@@ -115,12 +116,29 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Talk:
+    """What was said on an order so far; the next turn goes on there. `step`: of a writer's cascade, who is next."""
+
+    messages: tuple[Message, ...] = ()
+    step: int = 0
+
+
+@dataclass(frozen=True)
 class Written:
-    """A block's text with its origin."""
+    """A block's text with its origin, and the talk that led to it."""
 
     files: Files
     model: str = ""
     prompt_version: str = ""
+    talk: Talk = Talk()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Findings on a refused block, and the talk up to them. No findings gives the block up."""
+
+    findings: list[str]
+    talk: Talk = Talk()
 
 
 class Designer(Protocol):
@@ -132,12 +150,14 @@ class Designer(Protocol):
     def plan(self, context: Context) -> Plan:
         """What to try in this round."""
 
-    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
+    def write(
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], talk: Talk
+    ) -> Written:
         """The block's files. `parent` is the block in the best design so far (empty at first), or after a failed
-        attempt that attempt; `findings` then says what was wrong with it."""
+        attempt that attempt; `findings` then says what was wrong with it, and `talk` how it came about."""
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
-        """Findings for the next attempt at a refused block; empty gives the block up."""
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
+        """Findings for the next attempt at a refused block."""
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]

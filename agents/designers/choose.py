@@ -2,29 +2,65 @@
 
 from __future__ import annotations
 
+import time
+
 from agents.campaign import Campaign
 from agents.designers import Designer
 from agents.designers.library import TemplateLibrary
 from agents.designers.search import SearchDesigner
 from agents.designers.space import Space
 from agents.evaluator import Evaluator
+from agents.models import Listener, Model, Request
+from agents.progress import Event, Progress, silent
+
+_NODES = {"planner": "plan", "rtl_writer": "write", "verifier": "verify"}
+_SHOWN_S = 0.25
+"""A stream's tokens are told this often."""
 
 
-def designer_for(campaign: Campaign, evaluator: Evaluator) -> Designer:
+def designer_for(campaign: Campaign, evaluator: Evaluator, progress: Progress = silent) -> Designer:
     """Make the campaign's designer. InputError for an unknown model or a missing key."""
     space = Space(campaign.spec, evaluator.model_cycles)
     if campaign.settings.designer == "search":
         return SearchDesigner(TemplateLibrary(), space)
-    return _llm_designer(campaign, space)
+    return _llm_designer(campaign, space, progress)
 
 
-def _llm_designer(campaign: Campaign, space: Space) -> Designer:
+def _llm_designer(campaign: Campaign, space: Space, progress: Progress) -> Designer:
     """Imports the providers' clients only here: they take seconds."""
     from agents.designers.llm import LlmDesigner
-    from agents.models.choose import client
     from agents.models.meter import Metered
-    from agents.models.record import Recorded
+    from agents.models.team import Team, cast
+
+    settings = campaign.settings
+
+    def make(word: str) -> Model:
+        return Metered(_recorded(campaign, word, progress), campaign.ledger, settings.budget, settings.prices)
+
+    return LlmDesigner(Team.of(cast(settings.model), make), TemplateLibrary(), space)
+
+
+def _recorded(campaign: Campaign, word: str, progress: Progress) -> Model:
+    """The model `word` names, each of its answers kept; in a replay, the kept answers alone."""
+    from agents.models.record import Recorded, Replay
+
+    if campaign.settings.replay:
+        return Replay(word.partition("@")[0], campaign.exchanges)
+    from agents.models.choose import client
     from agents.models.retry import Retrying
 
-    recorded = Recorded(Retrying(client(campaign.settings.model)), campaign.exchanges)
-    return LlmDesigner(Metered(recorded, campaign.ledger, campaign.settings.budget), TemplateLibrary(), space)
+    return Recorded(Retrying(client(word, _telling(progress))), campaign.exchanges)
+
+
+def _telling(progress: Progress) -> Listener:
+    """A listener that passes on how much of an answer has come."""
+    told: dict[tuple[str, str], float] = {}
+
+    def listen(request: Request, tokens: int) -> None:
+        now, place = time.monotonic(), (request.purpose, request.block)
+        if now - told.get(place, 0.0) >= _SHOWN_S:
+            told[place] = now
+            node = _NODES.get(request.purpose, request.purpose)
+            progress(Event("stream", node, request.round, request.block, text=f"~{tokens} tokens"))
+
+    return listen

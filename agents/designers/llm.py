@@ -1,41 +1,47 @@
 """The LLM designer: a planner, an RTL writer and a verifier, each a prompt with a validated answer.
 
 Round 0 is the same baseline as the search designer's. The writer sees the contract, the block's own current text and
-findings; it never sees the expert's RTL.
+findings; it never sees the expert's RTL. On one order, writer and verifier take turns in one conversation (`talk`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from agents.cost import choice_of
-from agents.designers import Candidate, Context, Files, Plan, Unanswered, WorkOrder, Written
+from agents.designers import Candidate, Context, Files, Plan, Reading, Talk, Unanswered, WorkOrder, Written
 from agents.designers.baseline import baseline
 from agents.designers.library import Library
 from agents.designers.space import Space
-from agents.models import Model
+from agents.models import Message, Model, Request
+from agents.models.team import Team
 from agents.parameters import relevant
 from agents.records import GateOutcome
-from agents.roles import prompts
-from agents.roles.answers import PlannerAnswer, VerifierAnswer, WriterAnswer
-from agents.roles.ask import ask
+from agents.roles import block_talk, bounds, prompts
+from agents.roles.answers import BlockAnswer, PlannerAnswer
+from agents.roles.ask import DoesNotFit, Said, ask
 from agents.roles.edits import apply
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
-from hwlib.errors import InputError
-from hwlib.templates.render import module_header
+from hwlib.errors import InputError, plain
+
+R = TypeVar("R")
 
 CARRY = "carry over"
 """Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
+_WHAT = 100
+"""Characters of a block's intent in the planner's table."""
 
 
 class LlmDesigner:
-    """See the module. `model` should retry, record and meter."""
+    """See the module. The team's models should retry, record and meter; a single model plays all roles."""
 
     name = "llm"
 
-    def __init__(self, model: Model, library: Library, space: Space) -> None:
-        self._model = model
+    def __init__(self, team: Team | Model, library: Library, space: Space) -> None:
+        self._team = team if isinstance(team, Team) else Team.alone(team)
         self._library = library
         self._space = space
 
@@ -45,39 +51,75 @@ class LlmDesigner:
         if base is None:
             return baseline(context, self._library, self._space)
         try:
-            return ask(
-                self._model, "planner", PlannerAnswer, lambda answer: self._accept(answer, context),
-                round_=context.round, **_planner_values(context),
+            request = Request(
+                "planner", prompts.version("planner"), prompts.begin("planner", **_planner_values(context)),
+                prompts.schema("planner"), round=context.round,
             )  # fmt: skip
+            return ask(self._team.planner, request, PlannerAnswer, lambda answer: self._accept(answer, context)).value
         except Unanswered as error:
             return Plan(base.parameters, (), str(error))
 
-    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
-        """A template for the baseline, the parent as it is to carry over, otherwise what the writer says."""
+    def write(
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], talk: Talk
+    ) -> Written:
+        """A template for the baseline, the parent as it is to carry over, otherwise what the writer says.
+
+        With a cascade each attempt is the next model's; so is one at which a model gave no usable answer.
+        """
         if order.variant:
             return Written(self._library.render(choice_of(order)))
         if order.intent == CARRY:
             return Written(parent)
-        files = ask(
-            self._model, "rtl_writer", WriterAnswer, lambda answer: apply(answer, parent, order.block),
-            round_=order.round, contract=contract, header=module_header(contract), intent=order.intent,
-            findings=list(findings), files=parent,
-        )  # fmt: skip
-        return Written(files, self._model.name, prompts.version("rtl_writer"))
+        writers = self._team.writer
+        for step in range(min(talk.step, len(writers) - 1), len(writers)):
+            try:
+                said = self._draft(writers[step], order, parent, findings, talk)
+            except Unanswered:
+                if step + 1 == len(writers):
+                    raise
+                continue
+            version = prompts.version("rtl_writer")
+            return Written(said.value, writers[step].name, version, Talk(said.messages, step + 1))
+        raise AssertionError("the last step answers or raises")
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
+    def _draft(self, model: Model, order: WorkOrder, parent: Files, findings: Sequence[str], talk: Talk) -> Said[Files]:
+        """The writer's turn in the talk; in a new one if the old has become too long."""
+        fresh = block_talk.opened(order, parent, findings, writing=True)
+        messages = block_talk.mended(talk.messages, findings) or fresh
+        try:
+            return self._turn(model, "rtl_writer", order, messages, lambda answer: apply(answer, parent, order.block))
+        except DoesNotFit:
+            if messages is fresh:
+                raise
+        return self._turn(model, "rtl_writer", order, fresh, lambda answer: apply(answer, parent, order.block))
+
+    def _turn(
+        self,
+        model: Model,
+        role: str,
+        order: WorkOrder,
+        messages: tuple[Message, ...],
+        accept: Callable[[BlockAnswer], R],
+    ) -> Said[R]:
+        request = Request(
+            role, prompts.version(role), messages, prompts.schema(role), round=order.round, block=order.block,
+            order=order.key,
+        )  # fmt: skip
+        return ask(model, request, BlockAnswer, accept)
+
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
         """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
         if order.variant or order.intent == CARRY:
-            return []
+            return Reading([])
         facts = [f"{o.gate}: {finding}" for o in outcomes if not o.passed for finding in o.findings]
+        messages = block_talk.judged(talk.messages, outcomes)
+        if not messages:
+            messages = block_talk.judged(block_talk.opened(order, files, (), writing=False), outcomes)
         try:
-            return facts + ask(
-                self._model, "verifier", VerifierAnswer, lambda answer: answer.findings, round_=order.round,
-                files=files, block=order.block, intent=order.intent, outcomes=outcomes,
-                contract=contracts.load(order.block),
-            )  # fmt: skip
+            said = self._turn(self._team.verifier, "verifier", order, messages, lambda answer: answer.findings)
         except Unanswered:
-            return facts
+            return Reading(facts, talk)
+        return Reading(facts + said.value, replace(talk, messages=said.messages))
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
@@ -89,9 +131,10 @@ class LlmDesigner:
     def _accept(self, answer: PlannerAnswer, context: Context) -> Plan:
         """The plan in the answer; ValueError says what about it is impossible."""
         assert context.base is not None, "the baseline comes first"
-        said = ("planner", self._model.name, prompts.version("planner"))
+        said = ("planner", self._team.planner.name, prompts.version("planner"))
+        reason = plain(answer.reason, bounds.REASON)
         if answer.stop or (not answer.orders and not answer.parameters):
-            return Plan(context.base.parameters, (), f"stopped by the planner: {answer.reason}", *said)
+            return Plan(context.base.parameters, (), f"stopped by the planner: {reason}", *said)
         parameters = context.base.parameters | {setting.name: setting.value for setting in answer.parameters}
         try:
             contracts.load("top").check(parameters)
@@ -104,13 +147,13 @@ class LlmDesigner:
         orders += [_order(context.round, b, CARRY) for b in contracts.names() if b in moved - {o.block for o in orders}]
         if len(orders) > context.orders_left:
             raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
-        return Plan(parameters, tuple(orders), answer.reason, *said)
+        return Plan(parameters, tuple(orders), reason, *said)
 
 
 def _order(round_: int, block: str, intent: str) -> WorkOrder:
     if block not in contracts.names():
         raise ValueError(f"there is no block '{block}'")
-    return WorkOrder(round_, block, intent=intent)
+    return WorkOrder(round_, block, intent=plain(intent, bounds.INTENT))
 
 
 def _select_one(round_: int, kept: str, offered: Sequence[Candidate]) -> str:
@@ -123,10 +166,11 @@ def _planner_values(context: Context) -> dict[str, object]:
     assert context.base is not None, "the baseline comes first"
     known = {candidate.id: candidate for candidate in context.candidates}
     parts = [known[identity] for identity in context.base.blocks.values()]
-    bounds = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
+    constraints = [plain(reason, bounds.REASON) for _, reason in context.rejections[-bounds.CONSTRAINTS :]]
+    limits = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
     return {
-        "spec": context.spec, "best": context.base, "revisions": context.revisions, "lessons": context.lessons,
-        "constraints": [reason for _, reason in context.rejections], "round": context.round, "budgets": bounds,
+        "spec": context.spec, "best": context.base, "revisions": context.revisions[-bounds.REVISIONS :],
+        "lessons": context.lessons, "constraints": constraints, "round": context.round, "budgets": limits,
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
         "names": contracts.names(), "blocks": [_row(part) for part in parts],
     }  # fmt: skip
@@ -135,4 +179,9 @@ def _planner_values(context: Context) -> dict[str, object]:
 def _row(part: Candidate) -> dict[str, str]:
     cost = part.cost
     area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
-    return {"block": part.block, "what": part.order.variant or part.order.intent, "area": area, "period": period}
+    return {
+        "block": part.block,
+        "what": part.order.variant or plain(part.order.intent, _WHAT),
+        "area": area,
+        "period": period,
+    }

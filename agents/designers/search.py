@@ -18,7 +18,7 @@ import optuna
 
 from agents.constraints import Constraints
 from agents.cost import Choice, CostModel, choice_of
-from agents.designers import TOO_FEW, BlockCost, Candidate, Context, Files, Plan, WorkOrder, Written
+from agents.designers import TOO_FEW, BlockCost, Candidate, Context, Files, Plan, Reading, Talk, WorkOrder, Written
 from agents.designers.baseline import baseline, order_for
 from agents.designers.library import Library
 from agents.designers.space import Space
@@ -75,13 +75,15 @@ class SearchDesigner:
             found.parameters, orders, f"search: {shape} promises {found.value:.4g}, {len(orders)} blocks to write"
         )
 
-    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
+    def write(
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], talk: Talk
+    ) -> Written:
         """The template's text."""
         return Written(self._library.render(choice_of(order)))
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
         """A template is not mended: the variant is given up, and later rounds leave it out."""
-        return []
+        return Reading([])
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
-Stop = Literal["done", "truncated", "refused"]
+Stop = Literal["done", "truncated", "refused", "overflow"]
+"""overflow: the prompt, or the prompt with its answer, does not fit the model's context window."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn; a system message comes first if there is one."""
+    """One turn; a system message comes first if there is one.
+
+    The first `stable` characters say the same in many requests: a provider may be told to cache up to there.
+    """
 
     role: Literal["system", "user", "assistant"]
     text: str
+    stable: int = 0
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. `schema` is the JSON schema the answer must fit; `purpose` is the role that asks."""
+    """What is asked. `schema` is the JSON schema the answer must fit; `purpose` is the role that asks.
+
+    `block` and `order` say what it is asked for, if it is for one block.
+    """
 
     purpose: str
     prompt_version: str
@@ -28,6 +37,8 @@ class Request:
     schema: dict[str, Any]
     max_tokens: int = 16_000
     round: int = 0
+    block: str = ""
+    order: str = ""
 
     def key(self, model: str) -> str:
         """SHA-256 over everything in the request and the model's name."""
@@ -37,11 +48,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call; `cached_tokens` are those of `input_tokens` the provider read from its cache."""
+    """Tokens of one call. Of `input_tokens`, `cached_tokens` were read from the provider's cache and `written_tokens`
+    put there. `estimated`: the provider did not say, or said what cannot be."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    written_tokens: int = 0
+    estimated: bool = False
 
     @property
     def tokens(self) -> int:
@@ -73,3 +87,16 @@ class Model(Protocol):
 
     def ask(self, request: Request) -> Reply:
         """Answer `request`. Raises Transient, or InputError where another try cannot help (key, model, request)."""
+
+
+Listener = Callable[[Request, int], None]
+"""Told, while an answer streams in, about how many tokens of it have come."""
+
+
+def unheard(request: Request, tokens: int) -> None:
+    """The listener that does nothing."""
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of `text`, rather too many than too few: a token of English or Verilog is seldom under three bytes."""
+    return -(-len(text.encode("utf-8", "replace")) // 3)

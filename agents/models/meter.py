@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-
-import yaml
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
 
 from agents.designers import BudgetSpent
 from agents.ledger import Ledger
-from agents.models import Model, Reply, Request, Usage
-from agents.records import Budget, Cost
+from agents.models import Model, Reply, Request
+from agents.models.prices import Price
+from agents.records import Budget, ModelCall
 from hwlib.errors import InputError
-
-
-class Price(BaseModel):
-    """US dollars for a million tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: float
-    cached: float
-    output: float
-
-    def of(self, usage: Usage) -> float:
-        """Dollars for `usage`."""
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (fresh * self.input + usage.cached_tokens * self.cached + usage.output_tokens * self.output) / 1e6
-
-
-@lru_cache
-def _prices() -> dict[str, Price]:
-    data = yaml.safe_load((Path(__file__).parent / "prices.yaml").read_text())
-    return {name: Price.model_validate(price) for name, price in data.items()}
-
-
-def price_of(model: str) -> Price | None:
-    """The listed price of `model` (as in --model); servers of one's own cost nothing, None where unknown."""
-    return Price(input=0, cached=0, output=0) if model.startswith("chat:") else _prices().get(model)
 
 
 class Metered:
     """`model` on a budget. `model` should record, so that a repeated call costs nothing and is booked once."""
 
-    def __init__(self, model: Model, ledger: Ledger, budget: Budget) -> None:
+    def __init__(self, model: Model, ledger: Ledger, budget: Budget, prices: Mapping[str, Price]) -> None:
         self.name = model.name
         self._model, self._ledger, self._budget = model, ledger, budget
-        self._price = price_of(model.name)
+        self._price = prices.get(model.name)
         if budget.money_usd is not None and self._price is None:
-            raise InputError(f"no price known for {model.name}", "--budget money", "set a budget of tokens instead")
+            mend = "give its price (--prices FILE), or a budget of tokens instead"
+            raise InputError(f"no price known for {model.name}", "--budget money_usd", mend)
 
     def ask(self, request: Request) -> Reply:
         """Ask if the budget allows; BudgetSpent if it does not."""
@@ -59,7 +31,11 @@ class Metered:
         if self._budget.money_usd is not None and spent.money_usd >= self._budget.money_usd:
             raise BudgetSpent(f"budget: {self._budget.money_usd:.2f} USD")
         reply = self._model.ask(request)
-        money = self._price.of(reply.usage) if self._price else 0.0
-        cost = Cost(tokens=reply.usage.tokens, money_usd=money)
-        self._ledger.charge(f"call/{request.key(self.name)}", request.purpose, request.round, cost)
+        used = reply.usage
+        self._ledger.book(f"call/{request.key(self.name)}", ModelCall(
+            role=request.purpose, model=self.name, round=request.round, block=request.block, order=request.order,
+            stop=reply.stop, input_tokens=used.input_tokens, cached_tokens=used.cached_tokens,
+            written_tokens=used.written_tokens, output_tokens=used.output_tokens, estimated=used.estimated,
+            money_usd=self._price.of(used) if self._price else None,
+        ))  # fmt: skip
         return reply

@@ -2,47 +2,74 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from typing import Any
 
 import openai
-from openai.types.chat import ChatCompletion
 
-from agents.models import Reply, Request, Stop, Transient, Usage
-from agents.models.failures import raise_for
+from agents.models import Listener, Request, Stop, unheard
+from agents.models.heard import Heard
+from agents.models.keys import CHAT, optional_key
+from agents.models.provider import Event, Provider
+from agents.models.stream import Limits
+from agents.models.transport import http_client
 
-VARIABLE = "RTLOOM_CHAT_API_KEY"
-"""Key of the server, if it wants one."""
-_STOPS: dict[str, Stop] = {"stop": "done", "length": "truncated", "content_filter": "refused"}
+LIMITS = Limits(silence_s=1800.0)
+"""A server of one's own may take long over the prompt before its first token."""
+_STOPS: dict[str, Stop] = {"length": "truncated", "content_filter": "refused"}
 
 
-class OpenAIChat:
+class OpenAIChat(Provider):
     """A model of an OpenAI-compatible server. The schema is in the prompt: servers differ in what they enforce."""
 
-    def __init__(self, model: str, base_url: str, timeout_s: float = 600) -> None:
-        self.name = f"chat:{model}"
-        self._model = model
-        key = os.environ.get(VARIABLE) or "none"
-        self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout_s)
+    def __init__(self, model: str, base_url: str, limits: Limits = LIMITS, listener: Listener = unheard) -> None:
+        super().__init__(f"chat:{model}", _Chat(model, base_url, limits), limits, listener)
 
-    def ask(self, request: Request) -> Reply:
-        """One call, no retries."""
-        try:
-            completion = self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": m.role, "content": m.text} for m in request.messages],  # type: ignore[misc]
-                max_tokens=request.max_tokens,
-            )
-        except openai.APIConnectionError as error:
-            raise Transient(f"{self.name}: {error}") from error
-        except openai.APIStatusError as error:
-            raise_for(error.status_code, error.message, error.response.headers, self._model, VARIABLE)
-            raise
-        return self._reply(completion)
 
-    def _reply(self, completion: ChatCompletion) -> Reply:
-        if not completion.choices:
-            raise Transient(f"{self.name}: the server sent no choice")
-        choice, used = completion.choices[0], completion.usage
-        usage = Usage(used.prompt_tokens, used.completion_tokens) if used else Usage(0, 0)
-        stop = "refused" if choice.message.refusal else _STOPS.get(choice.finish_reason, "done")
-        return Reply(choice.message.content or "", stop, usage, completion.model)
+class _Chat:
+    sdk: Any = openai
+    variable = CHAT
+
+    def __init__(self, model: str, base_url: str, limits: Limits) -> None:
+        self.model = model
+        key = optional_key(CHAT) or "none"
+        self._client = openai.OpenAI(
+            api_key=key, base_url=base_url, max_retries=0, http_client=http_client(limits.silence_s)
+        )
+
+    def open(self, request: Request) -> Any:
+        return self._client.chat.completions.create(  # type: ignore[call-overload]  # plain dicts for typed ones
+            model=self.model,
+            messages=[{"role": m.role, "content": m.text} for m in request.messages],
+            max_tokens=request.max_tokens,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+
+    def hear(self, event: Event, heard: Heard) -> None:
+        heard.model = event.get("model") or heard.model
+        used = event.get("usage")
+        if used:
+            details = used.get("prompt_tokens_details") or {}
+            heard.usage = {"input": used.get("prompt_tokens"), "output": used.get("completion_tokens"),
+                           "cached": details.get("cached_tokens")}  # fmt: skip
+        for choice in (event.get("choices") or [])[:1]:
+            self._hear_choice(choice, heard)
+
+    def _hear_choice(self, choice: Event, heard: Heard) -> None:
+        said = choice.get("delta") or {}
+        heard.text(said.get("content"))
+        for place, call in enumerate(said.get("tool_calls") or []):
+            heard.call(call.get("index", place), (call.get("function") or {}).get("arguments"))
+        reason = choice.get("finish_reason")
+        if said.get("refusal"):
+            heard.stop = "refused"
+        elif reason and heard.stop == "done":
+            heard.stop = _STOPS.get(reason, "done")
+        heard.ended = heard.ended or bool(reason)
+
+    def whole(self, body: Event) -> Iterator[Event]:
+        if not body.get("choices"):
+            raise ValueError("no choice")
+        choices = [choice | {"delta": choice.get("message")} for choice in body["choices"]]
+        yield body | {"choices": choices}

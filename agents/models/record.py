@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agents.models import Model, Reply, Request, Usage
-from agents.store import write_atomically
 from hwlib.errors import InputError
+from hwlib.files import write_whole
 
 
 class Recorded:
@@ -27,7 +27,7 @@ class Recorded:
         reply = self._model.ask(request)
         exchange = {"model": self.name, "request": asdict(request), "reply": asdict(reply)}
         body = json.dumps(exchange, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomically(self._folder / f"{request.key(self.name)}.json", body.encode())
+        write_whole(self._folder / f"{request.key(self.name)}.json", body.encode())
         return reply
 
 
@@ -48,9 +48,12 @@ class Replay:
 
 
 def load(folder: Path, model: str, request: Request) -> Reply | None:
-    """The reply of `model` to `request` recorded in `folder`, if there is one."""
+    """The reply of `model` to `request` recorded in `folder`, if there is one; InputError for a damaged record."""
     path = folder / f"{request.key(model)}.json"
     if not path.exists():
         return None
-    kept = json.loads(path.read_text())["reply"]
-    return Reply(kept["text"], kept["stop"], Usage(**kept["usage"]), kept["model"])
+    try:
+        kept = json.loads(path.read_text())["reply"]
+        return Reply(kept["text"], kept["stop"], Usage(**kept["usage"]), kept["model"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError("not a recorded exchange", str(path), "restore it, or remove it to ask again") from None

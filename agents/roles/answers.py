@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class Setting(_Answer):
@@ -47,14 +49,17 @@ class Edit(_Answer):
     replace: str
 
 
-class WriterAnswer(_Answer):
-    """New files, or edits of the current ones (files replace; edits apply to what is not replaced)."""
+class BlockAnswer(_Answer):
+    """A turn on a block. The RTL writer fills files and edits (files replace; edits apply to what is not replaced), the
+    verifier findings; the rest stays empty."""
 
-    files: list[File]
-    edits: list[Edit]
+    files: list[File] = []
+    edits: list[Edit] = []
+    findings: list[str] = Field(
+        default=[], description="each: the cause, the place (file:line), and what to write instead; none gives it up"
+    )
 
 
-class VerifierAnswer(_Answer):
-    """What was wrong, for the writer. No findings gives the attempt up."""
-
-    findings: list[str] = Field(description="each: the cause, the place (file:line), and what to write instead")
+def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of an answer, in which every field is required, as providers that enforce one want it."""
+    return answer.model_json_schema(mode="serialization")

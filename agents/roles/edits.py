@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from agents.designers import Files
-from agents.roles.answers import WriterAnswer
+from agents.roles.answers import BlockAnswer
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\.v")
-MOST_BYTES = 400_000
-"""Largest text of a block that is handed to the gates."""
+MOST_BYTES = 48_000
+"""Largest text of a block: with its contract it must fit a prompt (see `bounds`)."""
 
 
-def apply(answer: WriterAnswer, parent: Files, block: str) -> Files:
+def apply(answer: BlockAnswer, parent: Files, block: str) -> Files:
     """The block's files after the answer. Raises ValueError, in words for the model, if it does not apply."""
     files = dict(parent)
     for file in answer.files:
@@ -28,7 +28,7 @@ def apply(answer: WriterAnswer, parent: Files, block: str) -> Files:
         files[edit.name] = files[edit.name].replace(edit.search, edit.replace)
     if f"{block}.v" not in files:
         raise ValueError(f"there is no {block}.v")
-    if sum(len(text) for text in files.values()) > MOST_BYTES:
+    if sum(len(text.encode("utf-8", "replace")) for text in files.values()) > MOST_BYTES:
         raise ValueError(f"the files are larger than {MOST_BYTES} bytes together")
     if files == parent:
         raise ValueError("nothing was changed")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pydantic import TypeAdapter
+
 from agents.cost import described
-from agents.designers import BudgetSpent, Candidate, Files, Unanswered, WorkOrder
+from agents.designers import BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES
 from agents.records import GateOutcome
 from agents.state import BlockState
@@ -13,6 +15,8 @@ from agents.store import text_hash
 from agents.workshop import LESSON_CHARACTERS, Workshop, as_order, manifest_text, run_gates
 from hwlib import contracts
 from hwlib.design import Design, read_design
+
+_TALK = TypeAdapter(Talk)
 
 
 def write_block(state: BlockState, shop: Workshop) -> BlockState:
@@ -24,7 +28,8 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
     shop.tell("start", "write", order.round, block=order.block, text=order.variant or order.intent)
     try:
         shop.check_time()
-        written = shop.designer.write(order, contracts.load(order.block), parent, state["findings"])
+        written = shop.designer.write(order, contracts.load(order.block), parent, state["findings"],
+                                      _talk(state, shop))  # fmt: skip
     except (BudgetSpent, Unanswered) as error:
         return {"attempt": state["attempt"] + 1, "files": {}, "findings": [str(error)]}
     files = {name: shop.campaign.texts.put(text) for name, text in sorted(written.files.items())}
@@ -32,6 +37,7 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
         "attempt": state["attempt"] + 1,
         "files": files,
         "origin": [written.model, written.prompt_version],
+        "talk": _keep_talk(written.talk, shop),
         "findings": [],
     }
 
@@ -46,19 +52,34 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
     candidate = _judge_candidate(state, order, shop)
     shop.campaign.ledger.put_candidate(candidate)
     spent = bool(candidate.outcomes) and candidate.outcomes[-1].gate == "budget"
-    findings = [] if candidate.passed or spent or not state["files"] else _findings(state, order, candidate, shop)
-    done = not findings or state["attempt"] > shop.campaign.settings.repairs
+    last = state["attempt"] > shop.campaign.settings.repairs
+    hopeless = candidate.passed or spent or last or not state["files"]
+    reading = Reading([], _talk(state, shop)) if hopeless else _reading(state, order, candidate, shop)
+    done = not reading.findings
     if done and not candidate.passed:
         _learn_from(candidate, shop)
-    return {"findings": findings, "done": done, "candidates": {order.key: candidate.passed} if done else {}}
+    return {
+        "findings": reading.findings,
+        "talk": _keep_talk(reading.talk, shop),
+        "done": done,
+        "candidates": {order.key: candidate.passed} if done else {},
+    }
 
 
-def _findings(state: BlockState, order: WorkOrder, candidate: Candidate, shop: Workshop) -> list[str]:
+def _talk(state: BlockState, shop: Workshop) -> Talk:
+    return _TALK.validate_json(shop.campaign.texts.get(state["talk"])) if state.get("talk") else Talk()
+
+
+def _keep_talk(talk: Talk, shop: Workshop) -> str:
+    return shop.campaign.texts.put(_TALK.dump_json(talk).decode()) if talk.messages else ""
+
+
+def _reading(state: BlockState, order: WorkOrder, candidate: Candidate, shop: Workshop) -> Reading:
     files = {name: shop.campaign.texts.get(content) for name, content in state["files"].items()}
     try:
-        return shop.designer.read(order, files, candidate.outcomes)
+        return shop.designer.read(order, files, candidate.outcomes, _talk(state, shop))
     except BudgetSpent:
-        return []
+        return Reading([])
 
 
 def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Candidate:

@@ -45,7 +45,7 @@ def branches(state: State) -> list[BlockState]:
             children.setdefault(order.block, order.key)
     return [
         {"order": as_data(order), "parameters": state["parameters"], "attempt": 0, "files": {}, "origin": ["", ""],
-         "findings": [], "children": children, "base": state["base"], "done": False, "candidates": {}}
+         "findings": [], "talk": "", "children": children, "base": state["base"], "done": False, "candidates": {}}
         for order in orders if level(order.block) == state["level"]
     ]  # fmt: skip
 

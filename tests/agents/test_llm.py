@@ -12,15 +12,17 @@ import pytest
 
 from agents import api
 from agents.campaign import Campaign
+from agents.designers import WorkOrder
 from agents.designers.llm import LlmDesigner
 from agents.designers.space import Space
 from agents.evaluator import Evaluator
 from agents.models.meter import Metered
 from agents.models.openai_chat import OpenAIChat
+from agents.models.prices import FREE
 from agents.models.record import Recorded
 from agents.models.retry import Retrying
 from agents.records import Budget, CampaignResult
-from agents.roles import answers, prompts
+from agents.roles import answers, block_talk, prompts
 from hwlib import contracts
 from hwlib.errors import InputError
 from tests.agents.fake_server import Answer, Server, serving
@@ -49,7 +51,7 @@ def campaign(*script: Answer, rounds: int = 2, **budget: Any) -> Iterator[tuple[
 
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
-            metered = Metered(model, campaign.ledger, campaign.settings.budget)
+            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": FREE})
             return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
 
         limits = Budget(rounds=rounds, **budget)
@@ -89,7 +91,7 @@ def test_a_refused_block_goes_back_with_the_verifiers_findings() -> None:
     with campaign(*script) as (result, server):
         assert text_of(result, "array").startswith("// quick")
         mending = prompt(server, 3)
-        assert "simulate: cycle 3: acc.data is 1, expected 2" in mending
+        assert "cycle 3: acc.data is 1, expected 2" in mending
         assert "write quick, not broken" in mending
         assert "// broken" in mending
 
@@ -178,19 +180,18 @@ def test_the_llm_designer_needs_a_model_and_a_key(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("role", "answer"),
-    [("planner", answers.PlannerAnswer), ("rtl_writer", answers.WriterAnswer), ("verifier", answers.VerifierAnswer)],
+    [("planner", answers.PlannerAnswer), ("rtl_writer", answers.BlockAnswer), ("verifier", answers.BlockAnswer)],
 )
 def test_the_schemas_under_prompts_are_those_of_the_answers(role: str, answer: type[answers.PlannerAnswer]) -> None:
-    assert prompts.schema(role) == answer.model_json_schema()
+    assert prompts.schema(role) == answers.schema_of(answer)
 
 
 @pytest.mark.parametrize("block", contracts.names())
 def test_the_writers_prompt_renders_for_every_block(block: str) -> None:
-    contract = contracts.load(block)
-    system, user = prompts.render(
-        "rtl_writer", contract=contract, header="module x;", intent="write it", findings=["a"], files={}
-    )
-    assert contract.behaviour.strip() in user.text
+    order = WorkOrder(1, block, intent="write it")
+    system, user = block_talk.opened(order, {}, ["a"], writing=True)
+    assert contracts.load(block).behaviour.strip() in user.text[: user.stable]
+    assert "write it" in user.text[user.stable :]
     assert json.dumps(prompts.schema("rtl_writer")) in system.text
 
 
@@ -211,7 +212,7 @@ def test_a_rejected_first_design_is_built_on_and_the_reason_goes_to_the_planner(
 
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
-            metered = Metered(model, campaign.ledger, campaign.settings.budget)
+            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": FREE})
             return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
 
         limits = Budget(rounds=2)

@@ -14,7 +14,7 @@ from agents.evaluator import Measured, broken_budgets, figures
 from agents.ledger import Ledger, pareto_front
 from agents.progress import Event, plain_line
 from agents.records import Cost, Figures, GateOutcome, Revision
-from agents.roles.answers import Edit, File, WriterAnswer
+from agents.roles.answers import BlockAnswer, Edit, File
 from agents.roles.edits import apply
 from agents.state import merge
 from agents.store import RevisionStore, TextStore
@@ -144,8 +144,8 @@ def test_branches_merge_to_the_same_in_any_order(branches: list[dict[str, bool]]
 PARENT = {"array.v": "one\ntwo\ntwo\n"}
 
 
-def answer(files: tuple[tuple[str, str], ...] = (), edits: tuple[tuple[str, str, str], ...] = ()) -> WriterAnswer:
-    return WriterAnswer(
+def answer(files: tuple[tuple[str, str], ...] = (), edits: tuple[tuple[str, str, str], ...] = ()) -> BlockAnswer:
+    return BlockAnswer(
         files=[File(name=n, text=t) for n, t in files], edits=[Edit(name=n, search=s, replace=r) for n, s, r in edits]
     )
 
@@ -167,7 +167,7 @@ def test_files_replace_and_edits_apply() -> None:
         (answer((("array.v", "x" * 500_000),)), "larger than"),
     ],
 )
-def test_an_answer_that_does_not_apply_says_why(bad: WriterAnswer, why: str) -> None:
+def test_an_answer_that_does_not_apply_says_why(bad: BlockAnswer, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         apply(bad, PARENT, "array")
 
