@@ -36,6 +36,10 @@ class Settings(BaseModel):
     budget: Budget = Budget()
     review: Literal["auto", "wait"] = "auto"
     repairs: int = 2
+    tool_rounds: int = 4
+    """Answers of an RTL writer that may ask for tools before it hands a block in."""
+    tool_checks: int = 4
+    """Drafts judged for a writer in one order, each an evaluation."""
     workers: int = 2
 
 

@@ -7,6 +7,7 @@ findings; it never sees the expert's RTL.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from agents.cost import choice_of
 from agents.designers import Candidate, Context, Files, Plan, Unanswered, WorkOrder, Written
@@ -16,14 +17,14 @@ from agents.designers.space import Space
 from agents.models import Model
 from agents.parameters import relevant
 from agents.records import GateOutcome
-from agents.roles import prompts
-from agents.roles.answers import PlannerAnswer, VerifierAnswer, WriterAnswer
+from agents.roles import prompts, writer
+from agents.roles.answers import PlannerAnswer, VerifierAnswer
 from agents.roles.ask import ask
-from agents.roles.edits import apply
+from agents.roles.condense import condense
+from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
 from hwlib.errors import InputError
-from hwlib.templates.render import module_header
 
 CARRY = "carry over"
 """Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
@@ -52,29 +53,28 @@ class LlmDesigner:
         except Unanswered as error:
             return Plan(base.parameters, (), str(error))
 
-    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
+    def write(
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk
+    ) -> Written:
         """A template for the baseline, the parent as it is to carry over, otherwise what the writer says."""
         if order.variant:
             return Written(self._library.render(choice_of(order)))
         if order.intent == CARRY:
             return Written(parent)
-        files = ask(
-            self._model, "rtl_writer", WriterAnswer, lambda answer: apply(answer, parent, order.block),
-            round_=order.round, contract=contract, header=module_header(contract), intent=order.intent,
-            findings=list(findings), files=parent,
-        )  # fmt: skip
+        files = writer.write(self._model, order, contract, parent, findings, desk)
         return Written(files, self._model.name, prompts.version("rtl_writer"))
 
     def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
         """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
         if order.variant or order.intent == CARRY:
             return []
-        facts = [f"{o.gate}: {finding}" for o in outcomes if not o.passed for finding in o.findings]
+        contract = contracts.load(order.block)
+        seen = [(outcome, condense(outcome, contract)) for outcome in outcomes]
+        facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
         try:
             return facts + ask(
                 self._model, "verifier", VerifierAnswer, lambda answer: answer.findings, round_=order.round,
-                files=files, block=order.block, intent=order.intent, outcomes=outcomes,
-                contract=contracts.load(order.block),
+                files=files, block=order.block, intent=order.intent, outcomes=seen, contract=contract,
             )  # fmt: skip
         except Unanswered:
             return facts
@@ -119,7 +119,7 @@ def _select_one(round_: int, kept: str, offered: Sequence[Candidate]) -> str:
     return (fresh or known or [candidate.id for candidate in offered])[0]
 
 
-def _planner_values(context: Context) -> dict[str, object]:
+def _planner_values(context: Context) -> dict[str, Any]:
     assert context.base is not None, "the baseline comes first"
     known = {candidate.id: candidate for candidate in context.candidates}
     parts = [known[identity] for identity in context.base.blocks.values()]

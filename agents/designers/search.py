@@ -25,6 +25,7 @@ from agents.designers.space import Space
 from agents.evaluator import objective
 from agents.mix import Offer, mixes
 from agents.records import GateOutcome
+from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
 
@@ -75,7 +76,9 @@ class SearchDesigner:
             found.parameters, orders, f"search: {shape} promises {found.value:.4g}, {len(orders)} blocks to write"
         )
 
-    def write(self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str]) -> Written:
+    def write(
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk
+    ) -> Written:
         """The template's text."""
         return Written(self._library.render(choice_of(order)))
 

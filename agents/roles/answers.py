@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from agents.tools import untitled
+from agents.tools.use import AnyCall
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _plain_union(schema: dict[str, Any]) -> None:
+    """All a provider that enforces schemas knows: `anyOf`, every property required, no defaults."""
+    calls = schema["properties"]["calls"]
+    calls["items"] = {"anyOf": calls["items"]["oneOf"]}
+    calls.pop("default", None)
+    schema["required"] = list(schema["properties"])
+    untitled(schema)
 
 
 class Setting(_Answer):
@@ -48,10 +62,14 @@ class Edit(_Answer):
 
 
 class WriterAnswer(_Answer):
-    """New files, or edits of the current ones (files replace; edits apply to what is not replaced)."""
+    """New files, or edits of the current ones (files replace; edits apply to what is not replaced). With `calls` they
+    make the draft that the tools see; without, they hand the block in."""
+
+    model_config = ConfigDict(json_schema_extra=_plain_union)
 
     files: list[File]
     edits: list[Edit]
+    calls: list[AnyCall] = Field(default_factory=list)
 
 
 class VerifierAnswer(_Answer):

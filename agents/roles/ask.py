@@ -18,14 +18,23 @@ R = TypeVar("R")
 _FENCE = re.compile(r"^```[a-z]*\n(.*)\n```$", re.DOTALL)
 
 
-def ask(model: Model, role: str, answer: type[A], accept: Callable[[A], R], *, round_: int, **values: object) -> R:
-    """What `accept` makes of the role's answer.
+def ask(
+    model: Model,
+    role: str,
+    answer: type[A],
+    accept: Callable[[A], R],
+    *,
+    round_: int,
+    after: tuple[Message, ...] = (),
+    **values: object,
+) -> R:
+    """What `accept` makes of the role's answer. `after` is what was said since the prompt that `values` render.
 
     `accept` raises ValueError for an answer that fits the schema but cannot be used; then, as for one that does not
     fit, was cut short or is empty, the model is told and asked once more. Raises Unanswered if that fails too, or at
     a refusal.
     """
-    messages = prompts.render(role, **values)
+    messages = (*prompts.render(role, **values), *after)
     request = Request(role, prompts.version(role), messages, prompts.schema(role), round=round_)
     reply = model.ask(request)
     try:

@@ -188,7 +188,7 @@ def test_the_schemas_under_prompts_are_those_of_the_answers(role: str, answer: t
 def test_the_writers_prompt_renders_for_every_block(block: str) -> None:
     contract = contracts.load(block)
     system, user = prompts.render(
-        "rtl_writer", contract=contract, header="module x;", intent="write it", findings=["a"], files={}
+        "rtl_writer", contract=contract, header="module x;", intent="write it", findings=["a"], files={}, rounds=4
     )
     assert contract.behaviour.strip() in user.text
     assert json.dumps(prompts.schema("rtl_writer")) in system.text
