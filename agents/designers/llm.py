@@ -20,7 +20,7 @@ from agents.records import GateOutcome
 from agents.roles import prompts, writer
 from agents.roles.answers import PlannerAnswer, VerifierAnswer
 from agents.roles.ask import ask
-from agents.roles.condense import condense
+from agents.roles.condense import FAULTS, LINE, condense
 from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
@@ -73,7 +73,7 @@ class LlmDesigner:
         facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
         try:
             return facts + ask(
-                self._model, "verifier", VerifierAnswer, lambda answer: answer.findings, round_=order.round,
+                self._model, "verifier", VerifierAnswer, _bounded, round_=order.round,
                 files=files, block=order.block, intent=order.intent, outcomes=seen, contract=contract,
             )  # fmt: skip
         except Unanswered:
@@ -105,6 +105,11 @@ class LlmDesigner:
         if len(orders) > context.orders_left:
             raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
         return Plan(parameters, tuple(orders), answer.reason, *said)
+
+
+def _bounded(answer: VerifierAnswer) -> list[str]:
+    """The verifier's findings, as many and as long as a writer's prompt has room for."""
+    return [finding[:LINE] for finding in answer.findings[: 2 * FAULTS]]
 
 
 def _order(round_: int, block: str, intent: str) -> WorkOrder:
