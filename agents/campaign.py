@@ -30,7 +30,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    designer: Literal["search", "llm"] = "search"
+    designer: Literal["search", "llm", "mcp"] = "search"
     model: str = ""
     seed: int = 0
     budget: Budget = Budget()

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, verifying
+from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, serving, verifying
 from hwlib.errors import InputError, plain
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("equiv", verifying.equiv),
     ("mutants", grading.mutants),
     ("synth", verifying.synth),
+    ("mcp", serving.mcp),
     ("generate", generating.generate),
     ("demo", demonstration.demo),
 )

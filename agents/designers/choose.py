@@ -8,6 +8,7 @@ from agents.designers.library import TemplateLibrary
 from agents.designers.search import SearchDesigner
 from agents.designers.space import Space
 from agents.evaluator import Evaluator
+from hwlib.errors import InputError
 
 
 def designer_for(campaign: Campaign, evaluator: Evaluator) -> Designer:
@@ -15,6 +16,9 @@ def designer_for(campaign: Campaign, evaluator: Evaluator) -> Designer:
     space = Space(campaign.spec, evaluator.model_cycles)
     if campaign.settings.designer == "search":
         return SearchDesigner(TemplateLibrary(), space)
+    if campaign.settings.designer == "mcp":
+        mend = f"go on with it: rtloom mcp --campaign {campaign.name}"
+        raise InputError(f"campaign '{campaign.name}' is driven by an MCP client", str(campaign.folder), mend)
     return _llm_designer(campaign, space)
 
 

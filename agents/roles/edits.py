@@ -7,7 +7,7 @@ import re
 from agents.designers import Files
 from agents.roles.answers import WriterAnswer
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*\.v")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\.v")
 MOST_BYTES = 400_000
 """Largest text of a block that is handed to the gates."""
 

@@ -44,11 +44,11 @@ def _desk(order: WorkOrder, state: BlockState, shop: Workshop) -> Desk:
     def lay_out(draft: Files) -> Design | None:
         return _bench_design({name: shop.campaign.texts.put(text) for name, text in draft.items()}, state, shop)
 
-    built = Built({})
+    built = Built()
     if state["base"]:
         revision = shop.revision(state["base"])
         candidate = shop.campaign.ledger.candidate(revision.blocks[order.block])
-        built = Built(shop.files(candidate.id), candidate, revision.figures)
+        built = Built(candidate.id, candidate.cost, revision.figures)
     return Desk(shop.campaign, shop.evaluator, order.key, order.block, order.round, state["parameters"], lay_out, built)
 
 

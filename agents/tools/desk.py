@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agents.campaign import Campaign
-from agents.designers import Candidate, Files
+from agents.designers import BlockCost, Candidate, Files
 from agents.evaluator import Evaluator
 from agents.records import Figures
 from hwlib.design import Design
@@ -15,11 +15,11 @@ from hwlib.errors import InputError
 
 @dataclass(frozen=True)
 class Built:
-    """What the draft is to better: the block's files in the design that is built on (empty: none), that design's
-    parameters, and its figures if it was measured."""
+    """What the draft is to better in the design that is built on: the block's candidate (an id, empty: none) with its
+    cost, and the whole's figures if it was measured."""
 
-    files: Files
-    candidate: Candidate | None = None
+    candidate: str = ""
+    cost: BlockCost | None = None
     figures: Figures | None = None
 
 
@@ -37,7 +37,7 @@ class Desk:
     round: int
     parameters: dict[str, int]
     lay_out: Callable[[Files], Design | None]
-    base: Built = field(default_factory=lambda: Built({}))
+    base: Built = field(default_factory=Built)
     draft: Files = field(default_factory=dict)
 
     def design(self) -> Design:

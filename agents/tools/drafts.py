@@ -39,8 +39,7 @@ class SynthesiseDraft(Call):
     def answer(self, desk: Desk) -> str:
         """Figures, those of what is built on beside them, and the path."""
         report = desk.judge.block_report(desk.design(), desk.block)
-        built = desk.base.candidate.cost if desk.base.candidate else None
-        return report_text(report, built)
+        return report_text(report, desk.base.cost)
 
 
 class Compare(Call):
@@ -50,8 +49,8 @@ class Compare(Call):
 
     def answer(self, desk: Desk) -> str:
         """A line each for the block and the whole."""
-        candidate, figures = desk.base.candidate, desk.base.figures
-        cost = f"{desk.block}: {_cost(candidate.cost)}" if candidate and candidate.cost else f"{desk.block}: none yet"
+        figures = desk.base.figures
+        cost = f"{desk.block}: {_cost(desk.base.cost) if desk.base.cost else 'none yet'}"
         if figures is None:
             return f"{cost}\ndesign: not measured yet"
         return (

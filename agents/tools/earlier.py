@@ -22,7 +22,7 @@ class ListEarlier(Call):
     def answer(self, desk: Desk) -> str:
         """A line a candidate, oldest first; the one that is built on is marked."""
         found = [c for c in desk.candidates() if c.block == self.block][-MOST:]
-        built = desk.base.candidate.id if desk.base.candidate else ""
+        built = desk.base.candidate
         return "\n".join(_line(c) + (" (built on)" if c.id == built else "") for c in found) or "none yet"
 
 

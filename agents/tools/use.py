@@ -46,7 +46,7 @@ def use(call: Call, desk: Desk) -> str:
     if refused:
         return f"refused: {refused}"
     try:
-        text = cut(_shown(call.answer(desk)))
+        text = cut(shown(call.answer(desk)))
     except InputError as error:
         return f"refused: {error}"
     if call.judges:
@@ -59,7 +59,7 @@ def cut(text: str, most: int = MOST_CHARACTERS) -> str:
     return text if len(text) <= most else f"{text[:most]}\n({len(text) - most} characters left out)"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Without what a terminal or a log would obey: some of it is quoted from sources."""
     return "\n".join(plain(line) for line in text.replace("\t", "    ").split("\n"))
 
@@ -87,7 +87,7 @@ def _prefix(desk: Desk) -> str:
 
 def _digest(call: Call, desk: Desk) -> str:
     """What the result follows from: the call, and where it judges the draft and its parameters."""
-    built = desk.base.candidate.id if desk.base.candidate else ""
-    judged = [sorted(desk.draft.items()), sorted(desk.parameters.items()), desk.block, built] if call.judges else []
+    where = [sorted(desk.draft.items()), sorted(desk.parameters.items()), desk.block, desk.base.candidate]
+    judged = where if call.judges else []
     said = [call.model_dump(mode="json"), judged]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]

@@ -105,7 +105,7 @@ def test_earlier_candidates_are_listed_and_read(campaign: Campaign) -> None:
     late = Candidate(WorkOrder(1, BLOCK, intent="this round's"), {}, names, True, (), None, 1)
     for candidate in (bad, good, late):
         campaign.ledger.put_candidate(candidate)
-    at = desk(campaign, {}, base=Built({}, good))
+    at = desk(campaign, {}, base=Built(good.id, good.cost))
     shown = call("list_earlier", at, block=BLOCK)
     assert f"{bad.id}: refused by simulate; try it" in shown
     assert f"{good.id}: 120 um2, 3.50 ns; again; files {BLOCK}.v (built on)" in shown
