@@ -140,7 +140,7 @@ def test_bad_requests_and_hostile_drafts_are_one_line(tmp_path: Path, start: Pat
         assert shown.endswith("refused")
 
     talk(tmp_path, say, "--campaign", "door", "--design", str(start))
-    assert not [path for path in tmp_path.rglob("*passwd*")]
+    assert not list(tmp_path.rglob("*passwd*"))
 
 
 def toy(folder: Path) -> Path:
