@@ -108,6 +108,7 @@ def _example(candidate: Candidate, trial: Trial, failed: Sequence[ScenarioResult
     return cycle, Finding(
         f"{_kind(result)}{when} at {_at(trial)}: {seen.message}",
         seen.file, seen.line, candidate.scope, seen.vector, seen.expected, seen.got, seen.cycle,
+        seen.interface,
     )  # fmt: skip
 
 
