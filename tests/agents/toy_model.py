@@ -36,8 +36,8 @@ class ToyModel:
             return {"findings": ["write quick"]}
         said = "\n".join(message.text for message in request.messages)
         block = next(block for block in BLOCKS if f"make {block} quick" in said)
-        word = "quick" if "a gate refused" in said and block != "array" else "broken"
-        text = f"// {word}\nmodule {block};\nendmodule\n" + "//\n" * ("a gate refused" in said)
+        word = "quick" if "a gate refused what you wrote" in said and block != "array" else "broken"
+        text = f"// {word}\nmodule {block};\nendmodule\n" + "//\n" * ("a gate refused what you wrote" in said)
         return {"files": [{"name": f"{block}.v", "text": text}], "edits": []}
 
 
@@ -64,5 +64,5 @@ class Noted:
 def designer(model: Model, log: Path, campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
     """The LLM designer over the toy library, asking `model`, noted, recorded and metered."""
     recorded = Recorded(Noted(model, log, campaign.exchanges), campaign.exchanges)
-    metered = Metered(recorded, campaign.ledger, campaign.settings.budget)
+    metered = Metered(recorded, campaign.ledger, campaign.settings.budget, {})
     return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
