@@ -41,7 +41,8 @@ def _llm_designer(campaign: Campaign, space: Space, progress: Progress) -> Desig
     def make(word: str) -> Model:
         return Metered(_recorded(campaign, word, progress), campaign.ledger, settings.budget, settings.prices)
 
-    return LlmDesigner(Team.of(cast(settings.model), make), TemplateLibrary(), space)
+    team = Team.of(cast(settings.model), make)
+    return LlmDesigner(team, TemplateLibrary(), space, drafts=settings.drafts, without=settings.without)
 
 
 def _recorded(campaign: Campaign, word: str, progress: Progress) -> Model:
