@@ -134,10 +134,15 @@ def test_an_interruption_ends_a_pause() -> None:
             ended.append(error)
 
     worker = threading.Thread(target=work)
-    with pytest.raises(KeyboardInterrupt), closed_on_interrupt():
-        worker.start()
-        time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted() -> None:
+        with closed_on_interrupt():
+            worker.start()
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     worker.join(20)
     assert [type(error) for error in ended] == [Interrupted]
     assert model.left == 8
