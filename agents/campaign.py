@@ -31,12 +31,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    designer: Literal["search", "llm"] = "search"
+    designer: Literal["search", "llm", "mcp"] = "search"
     model: str = ""
     seed: int = 0
     budget: Budget = Budget()
     review: Literal["auto", "wait"] = "auto"
     repairs: int = 2
+    tool_rounds: int = 4
+    """Answers of an RTL writer that may ask for tools before it hands a block in."""
+    tool_checks: int = 4
+    """Drafts judged for a writer in one order, each an evaluation."""
     workers: int = 2
     prices: dict[str, Price] = {}
     """Of the models of this campaign, where they are known; as listed when it began."""

@@ -38,17 +38,34 @@ class Measured:
     utilisation: float
 
 
+@dataclass(frozen=True)
+class BlockReport:
+    """A block's synthesis as a writer can act on it: its cost, cells, and critical path as (pin, cell, ns) steps."""
+
+    cost: BlockCost
+    cells: int
+    start: str
+    end: str
+    path: tuple[tuple[str, str, float], ...]
+
+
 class Evaluator(Protocol):
     """Judges blocks and designs. Results depend only on the arguments, so evidence may answer a repeat."""
 
     def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
         """Run one of BLOCK_GATES on one block of `design` (which holds at least the block's closure)."""
 
+    def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
+        """The quick verdict on one block: what a draft is tried with, not what accepts it."""
+
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         """Run one of DESIGN_GATES on the whole design."""
 
     def block_cost(self, design: Design, block: str) -> BlockCost:
         """Synthesise one block without its sub-blocks."""
+
+    def block_report(self, design: Design, block: str) -> BlockReport:
+        """The same synthesis with its critical path. InputError if the block cannot be synthesised."""
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model; None if it does not fit a design with this manifest."""

@@ -10,9 +10,9 @@ import yaml
 
 import verification
 from agents.designers import BlockCost
-from agents.evaluator import Measured
+from agents.evaluator import BlockReport, Measured
 from agents.kept import kept, sources
-from agents.records import GateOutcome
+from agents.records import Fact, GateOutcome
 from agents.strictness import gate_context
 from agents.workload import WorkloadCycles, compiler, content
 from hwlib.design import Design, Manifest, block_parameters, platform_files
@@ -22,6 +22,7 @@ from hwlib.tech import technology
 from mfm import api as mfm_api
 from verification import cache, gates, timing, toolchain
 from verification.gates import integrate
+from verification.judgement import QUICK_TRANSACTIONS
 from verification.memory_macros import macros_of
 from verification.synthesize import synthesize, synthesize_block, technology_digest
 from verification.system.simulation import MemoryModel
@@ -49,8 +50,13 @@ class FlowEvaluator:
         self._context = replace(gate_context(spec), replay=spec_words(spec))
 
     def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
-        """One gate on one block; with one job, since blocks are judged side by side already."""
-        return _outcome(gates.judge(gate, gates.Candidate(design, block), replace(self._context, jobs=1)))
+        """One gate on one block."""
+        return _outcome(gates.judge(gate, gates.Candidate(design, block), self._context))
+
+    def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
+        """The gates side by side, at the design's parameters."""
+        hasty = replace(self._context, transactions=QUICK_TRANSACTIONS)
+        return tuple(_outcome(result) for result in gates.quick_verdict(gates.Candidate(design, block), hasty))
 
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         """One gate on the whole design."""
@@ -58,17 +64,23 @@ class FlowEvaluator:
 
     def block_cost(self, design: Design, block: str) -> BlockCost:
         """Area, period and energy of one block, its sub-blocks and memories left out."""
+        return self.block_report(design, block).cost
+
+    def block_report(self, design: Design, block: str) -> BlockReport:
+        """The same with its critical path."""
         files = design.closure_files(block)
         values = block_parameters(block, design.manifest.parameters)
         parts = self._synthesis_parts() | {"files": cache.digest_files(files), "point": json.dumps([block, values])}
-        return kept("block-cost", parts, lambda: self._block_cost(files, block, values), BlockCost)
+        return kept("block-report", parts, lambda: self._block_report(files, block, values), BlockReport)
 
-    def _block_cost(self, files: tuple[Path, ...], block: str, values: dict[str, int]) -> BlockCost:
+    def _block_report(self, files: tuple[Path, ...], block: str, values: dict[str, int]) -> BlockReport:
         mapped = synthesize_block(files, block, values, self._technology, self._spec.clock_ns)
         netlist, memories = macros_of(mapped.netlist)
         macros = [macro for macro, _ in memories.values()]
         report = timing.measure(netlist, block, self._technology, self._spec.clock_ns, macros)
-        return BlockCost(mapped.area_um2, report.min_period_ns, report.power_mw * report.min_period_ns)
+        cost = BlockCost(mapped.area_um2, report.min_period_ns, report.power_mw * report.min_period_ns)
+        path = report.path
+        return BlockReport(cost, sum(mapped.cells.values()), path.start, path.end, path.points)
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model."""
@@ -105,4 +117,10 @@ class FlowEvaluator:
 
 def _outcome(result: gates.GateResult) -> GateOutcome:
     findings = tuple(str(finding) for finding in result.findings[:FINDINGS])
-    return GateOutcome(result.gate, result.scope, result.passed, findings, result.replay, dict(result.metrics))
+    facts = tuple(_fact(finding) for finding in result.findings[:FINDINGS] if finding.interface)
+    return GateOutcome(result.gate, result.scope, result.passed, findings, result.replay, dict(result.metrics), facts)
+
+
+def _fact(finding: gates.Finding) -> Fact:
+    return Fact(finding.message, finding.file, finding.line, finding.interface, finding.cycle, finding.expected,
+                finding.got, finding.vector)  # fmt: skip

@@ -75,14 +75,9 @@ class Ledger:
 
     def reserve(self, key: str, kind: str, round_: int, most: int | None) -> bool:
         """Book one evaluation under `key`, unless that makes more than `most` in all; a booked key stands."""
-        with self._lock, self._guarded():
-            if self._db.execute("select 1 from charges where key = ?", (key,)).fetchone():
-                return True
-            (spent,) = self._db.execute("select coalesce(sum(evaluations),0) from charges").fetchone()
-            if most is not None and spent >= most:
-                return False
-            self._db.execute("insert into charges values (?,?,?,1,0,0,0)", (key, kind, round_))
-            return True
+        room = "? is null or (select coalesce(sum(evaluations),0) from charges) < ?"
+        self._write(f"insert or ignore into charges select ?,?,?,1,0,0,0 where {room}", key, kind, round_, most, most)
+        return bool(self._rows("select 1 from charges where key = ?", key))
 
     def spent(self, round_: int | None = None) -> Cost:
         """What was spent, in all or in one round."""
@@ -92,6 +87,15 @@ class Ledger:
         where = "" if round_ is None else " where round = ?"
         row = self._rows(f"select {columns} from charges{where}", *([] if round_ is None else [round_]))[0]
         return Cost(int(row[0]), float(row[1]), int(row[2]), float(row[3]))
+
+    def booked(self, prefix: str) -> int:
+        """How many charges have keys that begin with `prefix`."""
+        return int(self._rows("select count(*) from charges where substr(key, 1, ?) = ?", len(prefix), prefix)[0][0])
+
+    def evaluations_under(self, prefix: str) -> int:
+        """Evaluations booked under keys that begin with `prefix`."""
+        counted = "select coalesce(sum(evaluations),0) from charges where substr(key, 1, ?) = ?"
+        return int(self._rows(counted, len(prefix), prefix)[0][0])
 
     def put_candidate(self, candidate: Candidate) -> None:
         """Keep a candidate block with what its gates said."""

@@ -92,6 +92,20 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A finding of a bench in its parts: what differed on which interface, in which cycle (-1: unknown), after what."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    interface: str = ""
+    cycle: int = -1
+    expected: str = ""
+    got: str = ""
+    vector: str = ""
+
+
+@dataclass(frozen=True)
 class GateOutcome:
     """One gate on one block or on the whole design (`scope` is the block's name or "design")."""
 
@@ -101,6 +115,8 @@ class GateOutcome:
     findings: tuple[str, ...] = ()
     replay: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    facts: tuple[Fact, ...] = ()
+    """The findings that were seen on an interface, in parts."""
 
 
 @dataclass(frozen=True)

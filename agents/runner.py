@@ -44,7 +44,8 @@ def _advance(
     graph: CompiledStateGraph[Any, Any, Any, Any], config: RunnableConfig, shop: Workshop
 ) -> tuple[CampaignState, str]:
     snapshot = graph.get_state(config)
-    entry: Any = None if snapshot.next else {"round": 0, "best": "", "stale": 0, "ending": ""}
+    # Not `snapshot.next`: that is empty too after a kill between a node's last write and the checkpoint that follows.
+    entry: Any = None if snapshot.tasks else {"round": 0, "best": "", "stale": 0, "ending": ""}
     if snapshot.values.get("ending"):
         return _ended(snapshot.values)
     if snapshot.interrupts:

@@ -108,12 +108,15 @@ def context(state: State, shop: Workshop) -> Context:
 
 
 def orders_left(campaign: Campaign, number: int) -> int:
-    """Blocks that round `number` may order: what the evaluations left pay for, with all repairs and the whole."""
+    """Blocks that round `number` may order: what the evaluations left pay for, with repairs, checks and the whole."""
     allowed = campaign.settings.budget.evaluations
     if allowed is None:
         return 10_000
     spent = sum(campaign.ledger.spent(r).evaluations for r in range(number))
-    return max(0, (allowed - spent - DESIGN_EVALUATIONS) // (BLOCK_EVALUATIONS * (1 + campaign.settings.repairs)))
+    settings = campaign.settings
+    checks = settings.tool_checks if settings.designer == "llm" else 0
+    each = BLOCK_EVALUATIONS * (1 + settings.repairs) + checks
+    return max(0, (allowed - spent - DESIGN_EVALUATIONS) // each)
 
 
 def manifest_text(shop: Workshop, parameters: dict[str, int], variants: dict[str, str]) -> str:

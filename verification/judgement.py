@@ -43,10 +43,11 @@ class Finding:
     expected: str = ""
     got: str = ""
     cycle: int = -1
+    interface: str = ""
 
     def __post_init__(self) -> None:
         """Texts come from tools and files: one line each, of bounded length, nothing a terminal would obey."""
-        for name in ("message", "file", "block", "vector", "expected", "got"):
+        for name in ("message", "file", "block", "vector", "expected", "got", "interface"):
             object.__setattr__(self, name, plain(getattr(self, name), MAX_TEXT))
 
     def __str__(self) -> str:

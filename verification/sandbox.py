@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _FLOOD = 50
 """A run that prints so many times what is kept of its output is stopped."""
 _DEEPEST = 100
 """Folders within folders that a scratch folder may have."""
+_TURN = threading.BoundedSemaphore((os.cpu_count() or 1) + 1)
+"""Runs at once, whoever asks for them: as many as cores, and one that reads or starts meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,12 @@ def _works(words: list[str]) -> bool:
 
 
 def _supervise(words: list[str], scratch: Path, limits: Limits) -> Completed:
-    """Start, read output, watch time, memory, processes and files; leave nothing running."""
+    """Start when it is this run's turn, read output, watch time, memory, processes and files; leave nothing running."""
+    with _TURN:
+        return _supervised(words, scratch, limits)
+
+
+def _supervised(words: list[str], scratch: Path, limits: Limits) -> Completed:
     told, tell = os.pipe()
     if "bwrap" in words:
         words = [*words[: words.index("bwrap") + 1], "--info-fd", str(tell), *words[words.index("bwrap") + 1 :]]

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, verifying
+from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, serving, verifying
 from agents.models.keys import hidden
 from hwlib.errors import InputError, plain
 
@@ -44,6 +44,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("equiv", verifying.equiv),
     ("mutants", grading.mutants),
     ("synth", verifying.synth),
+    ("mcp", serving.mcp),
     ("generate", generating.generate),
     ("demo", demonstration.demo),
 )

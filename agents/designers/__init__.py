@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agents.models import Message
 from agents.records import GateOutcome, Revision
 from hwlib.contracts.schema import Contract
 from hwlib.spec import Spec
+
+if TYPE_CHECKING:
+    from agents.tools.desk import Desk
 
 Files = dict[str, str]
 """Verilog text by file name (``array.v``)."""
@@ -151,10 +154,11 @@ class Designer(Protocol):
         """What to try in this round."""
 
     def write(
-        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], talk: Talk
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk, talk: Talk
     ) -> Written:
         """The block's files. `parent` is the block in the best design so far (empty at first), or after a failed
-        attempt that attempt; `findings` then says what was wrong with it, and `talk` how it came about."""
+        attempt that attempt; `findings` then says what was wrong with it, and `talk` how it came about. `desk` has the
+        tools for this order."""
 
     def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
         """Findings for the next attempt at a refused block."""

@@ -12,6 +12,7 @@ from agents.designers.space import Space
 from agents.evaluator import Evaluator
 from agents.models import Listener, Model, Request
 from agents.progress import Event, Progress, silent
+from hwlib.errors import InputError
 
 _NODES = {"planner": "plan", "rtl_writer": "write", "verifier": "verify"}
 _SHOWN_S = 0.25
@@ -23,6 +24,9 @@ def designer_for(campaign: Campaign, evaluator: Evaluator, progress: Progress = 
     space = Space(campaign.spec, evaluator.model_cycles)
     if campaign.settings.designer == "search":
         return SearchDesigner(TemplateLibrary(), space)
+    if campaign.settings.designer == "mcp":
+        mend = f"go on with it: rtloom mcp --campaign {campaign.name}"
+        raise InputError(f"campaign '{campaign.name}' is driven by an MCP client", str(campaign.folder), mend)
     return _llm_designer(campaign, space, progress)
 
 

@@ -6,28 +6,26 @@ findings; it never sees the expert's RTL. On one order, writer and verifier take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from agents.cost import choice_of
 from agents.designers import Candidate, Context, Files, Plan, Reading, Talk, Unanswered, WorkOrder, Written
 from agents.designers.baseline import baseline
 from agents.designers.library import Library
 from agents.designers.space import Space
-from agents.models import Message, Model, Request
+from agents.models import Model, Request
 from agents.models.team import Team
 from agents.parameters import relevant
 from agents.records import GateOutcome
-from agents.roles import block_talk, bounds, prompts
+from agents.roles import block_talk, bounds, prompts, writer
 from agents.roles.answers import BlockAnswer, PlannerAnswer
-from agents.roles.ask import DoesNotFit, Said, ask
-from agents.roles.edits import apply
+from agents.roles.ask import ask
+from agents.roles.condense import FAULTS, LINE, condense
+from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
 from hwlib.errors import InputError, plain
-
-R = TypeVar("R")
 
 CARRY = "carry over"
 """Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
@@ -60,7 +58,7 @@ class LlmDesigner:
             return Plan(base.parameters, (), str(error))
 
     def write(
-        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], talk: Talk
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk, talk: Talk
     ) -> Written:
         """A template for the baseline, the parent as it is to carry over, otherwise what the writer says.
 
@@ -73,7 +71,7 @@ class LlmDesigner:
         writers = self._team.writer
         for step in range(min(talk.step, len(writers) - 1), len(writers)):
             try:
-                said = self._draft(writers[step], order, parent, findings, talk)
+                said = writer.write(writers[step], order, parent, findings, desk, talk.messages)
             except Unanswered:
                 if step + 1 == len(writers):
                     raise
@@ -82,41 +80,18 @@ class LlmDesigner:
             return Written(said.value, writers[step].name, version, Talk(said.messages, step + 1))
         raise AssertionError("the last step answers or raises")
 
-    def _draft(self, model: Model, order: WorkOrder, parent: Files, findings: Sequence[str], talk: Talk) -> Said[Files]:
-        """The writer's turn in the talk; in a new one if the old has become too long."""
-        fresh = block_talk.opened(order, parent, findings, writing=True)
-        messages = block_talk.mended(talk.messages, findings) or fresh
-        try:
-            return self._turn(model, "rtl_writer", order, messages, lambda answer: apply(answer, parent, order.block))
-        except DoesNotFit:
-            if messages is fresh:
-                raise
-        return self._turn(model, "rtl_writer", order, fresh, lambda answer: apply(answer, parent, order.block))
-
-    def _turn(
-        self,
-        model: Model,
-        role: str,
-        order: WorkOrder,
-        messages: tuple[Message, ...],
-        accept: Callable[[BlockAnswer], R],
-    ) -> Said[R]:
-        request = Request(
-            role, prompts.version(role), messages, prompts.schema(role), round=order.round, block=order.block,
-            order=order.key,
-        )  # fmt: skip
-        return ask(model, request, BlockAnswer, accept)
-
     def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
         """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
         if order.variant or order.intent == CARRY:
             return Reading([])
-        facts = [f"{o.gate}: {finding}" for o in outcomes if not o.passed for finding in o.findings]
-        messages = block_talk.judged(talk.messages, outcomes)
+        contract = contracts.load(order.block)
+        seen = [(outcome, condense(outcome, contract)) for outcome in outcomes]
+        facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
+        messages = block_talk.judged(talk.messages, seen)
         if not messages:
-            messages = block_talk.judged(block_talk.opened(order, files, (), writing=False), outcomes)
+            messages = block_talk.judged(block_talk.opened(order, files, (), writing=False), seen)
         try:
-            said = self._turn(self._team.verifier, "verifier", order, messages, lambda answer: answer.findings)
+            said = block_talk.turn(self._team.verifier, "verifier", order, messages, _bounded)
         except Unanswered:
             return Reading(facts, talk)
         return Reading(facts + said.value, replace(talk, messages=said.messages))
@@ -148,6 +123,11 @@ class LlmDesigner:
         if len(orders) > context.orders_left:
             raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
         return Plan(parameters, tuple(orders), reason, *said)
+
+
+def _bounded(answer: BlockAnswer) -> list[str]:
+    """The verifier's findings, as many and as long as a writer's prompt has room for."""
+    return [finding[:LINE] for finding in answer.findings[: 2 * FAULTS]]
 
 
 def _order(round_: int, block: str, intent: str) -> WorkOrder:

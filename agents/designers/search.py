@@ -25,6 +25,7 @@ from agents.designers.space import Space
 from agents.evaluator import objective
 from agents.mix import Offer, mixes
 from agents.records import GateOutcome
+from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
 
@@ -76,7 +77,7 @@ class SearchDesigner:
         )
 
     def write(
-        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], talk: Talk
+        self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk, talk: Talk
     ) -> Written:
         """The template's text."""
         return Written(self._library.render(choice_of(order)))

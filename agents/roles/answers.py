@@ -6,9 +6,21 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.tools import untitled
+from agents.tools.use import AnyCall
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
+
+
+def _plain_union(schema: dict[str, Any]) -> None:
+    """All a provider that enforces schemas knows: `anyOf`, every property required, no defaults."""
+    calls = schema["properties"]["calls"]
+    calls["items"] = {"anyOf": calls["items"]["oneOf"]}
+    calls.pop("default", None)
+    schema["required"] = list(schema["properties"])
+    untitled(schema)
 
 
 class Setting(_Answer):
@@ -50,11 +62,14 @@ class Edit(_Answer):
 
 
 class BlockAnswer(_Answer):
-    """A turn on a block. The RTL writer fills files and edits (files replace; edits apply to what is not replaced), the
-    verifier findings; the rest stays empty."""
+    """A turn on a block. The RTL writer fills files and edits (files replace; edits apply to what is not replaced), and
+    calls to use tools first; the verifier fills findings. The rest stays empty."""
+
+    model_config = ConfigDict(json_schema_extra=_plain_union)
 
     files: list[File] = []
     edits: list[Edit] = []
+    calls: list[AnyCall] = []
     findings: list[str] = Field(
         default=[], description="each: the cause, the place (file:line), and what to write instead; none gives it up"
     )

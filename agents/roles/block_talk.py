@@ -7,16 +7,29 @@ would make it too long gives an empty conversation instead: then a new one is op
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from agents.designers import Files, WorkOrder
-from agents.models import Message
+from agents.models import Message, Model, Request
 from agents.records import GateOutcome
 from agents.roles import bounds, prompts
+from agents.roles.answers import BlockAnswer
+from agents.roles.ask import Said, ask
 from hwlib import contracts
 from hwlib.templates.render import module_header
 
 Messages = tuple[Message, ...]
+R = TypeVar("R")
+
+
+def turn(model: Model, role: str, order: WorkOrder, messages: Messages, accept: Callable[[BlockAnswer], R]) -> Said[R]:
+    """Ask the role for its turn; see `ask`."""
+    request = Request(
+        role, prompts.version(role), messages, prompts.schema(role), round=order.round, block=order.block,
+        order=order.key,
+    )  # fmt: skip
+    return ask(model, request, BlockAnswer, accept)
 
 
 def opened(order: WorkOrder, files: Files, findings: Sequence[str], *, writing: bool) -> Messages:
@@ -44,10 +57,15 @@ def _in(finding: str, heard: str) -> bool:
     )
 
 
-def judged(talk: Messages, outcomes: Sequence[GateOutcome]) -> Messages:
-    """`talk` with the verifier asked to read what the gates said."""
-    shown = [GateOutcome(o.gate, o.scope, o.passed, tuple(bounds.shortened(o.findings))) for o in outcomes]
+def judged(talk: Messages, outcomes: Sequence[tuple[GateOutcome, Sequence[str]]]) -> Messages:
+    """`talk` with the verifier asked to read what the gates said: outcomes, each with its condensed findings."""
+    shown = [(outcome, bounds.shortened(findings)) for outcome, findings in outcomes]
     return _further(talk, "verifier", prompts.turn("verifier", "turn", outcomes=shown))
+
+
+def answered(talk: Messages, results: str) -> Messages:
+    """`talk` with the results of the writer's tools."""
+    return _further(talk, "rtl_writer", results)
 
 
 def _further(talk: Messages, role: str, text: str) -> Messages:

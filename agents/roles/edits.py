@@ -7,7 +7,7 @@ import re
 from agents.designers import Files
 from agents.roles.answers import BlockAnswer
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*\.v")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\.v")
 MOST_BYTES = 48_000
 """Largest text of a block: with its contract it must fit a prompt (see `bounds`)."""
 
@@ -26,6 +26,9 @@ def apply(answer: BlockAnswer, parent: Files, block: str) -> Files:
                 f"edit of {edit.name}: the search text occurs {count} times, not once: {edit.search[:80]!r}"
             )
         files[edit.name] = files[edit.name].replace(edit.search, edit.replace)
+    odd = next((name for name, text in files.items() if not _is_text(text)), "")
+    if odd:
+        raise ValueError(f"{odd} holds characters that no Verilog has")
     if f"{block}.v" not in files:
         raise ValueError(f"there is no {block}.v")
     if sum(len(text.encode("utf-8", "replace")) for text in files.values()) > MOST_BYTES:
@@ -33,3 +36,8 @@ def apply(answer: BlockAnswer, parent: Files, block: str) -> Files:
     if files == parent:
         raise ValueError("nothing was changed")
     return files
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be stored and read: no control characters but tab and line ends, no lone surrogates."""
+    return not any((ord(c) < 32 and c not in "\t\n\r") or 0xD800 <= ord(c) < 0xE000 for c in text)

@@ -12,6 +12,7 @@ from agents.evaluator import BLOCK_GATES
 from agents.records import GateOutcome
 from agents.state import BlockState
 from agents.store import text_hash
+from agents.tools.desk import Built, Desk
 from agents.workshop import LESSON_CHARACTERS, Workshop, as_order, manifest_text, run_gates
 from hwlib import contracts
 from hwlib.design import Design, read_design
@@ -28,7 +29,8 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
     shop.tell("start", "write", order.round, block=order.block, text=order.variant or order.intent)
     try:
         shop.check_time()
-        written = shop.designer.write(order, contracts.load(order.block), parent, state["findings"],
+        desk = _desk(order, state, shop)
+        written = shop.designer.write(order, contracts.load(order.block), parent, state["findings"], desk,
                                       _talk(state, shop))  # fmt: skip
     except (BudgetSpent, Unanswered) as error:
         return {"attempt": state["attempt"] + 1, "files": {}, "findings": [str(error)]}
@@ -40,6 +42,20 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
         "talk": _keep_talk(written.talk, shop),
         "findings": [],
     }
+
+
+def _desk(order: WorkOrder, state: BlockState, shop: Workshop) -> Desk:
+    """The tools' access to this order: its records, and a bench for drafts."""
+
+    def lay_out(draft: Files) -> Design | None:
+        return _bench_design({name: shop.campaign.texts.put(text) for name, text in draft.items()}, state, shop)
+
+    built = Built()
+    if state["base"]:
+        revision = shop.revision(state["base"])
+        candidate = shop.campaign.ledger.candidate(revision.blocks[order.block])
+        built = Built(candidate.id, candidate.cost, revision.figures)
+    return Desk(shop.campaign, shop.evaluator, order.key, order.block, order.round, state["parameters"], lay_out, built)
 
 
 def _block_of_base(block: str, base: str, shop: Workshop) -> Files:
@@ -89,7 +105,7 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
     )
     if not state["files"]:
         return replace(blank, outcomes=(GateOutcome("write", order.block, False, tuple(state["findings"])),))
-    design = _bench_design(state, order, shop)
+    design = _bench_design(state["files"], state, shop)
     if design is None:
         missing = "a block it instantiates has no passing candidate"
         return replace(blank, outcomes=(GateOutcome("closure", order.block, False, (missing,)),))
@@ -108,9 +124,10 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
     return replace(blank, passed=True, outcomes=outcomes, cost=cost)
 
 
-def _bench_design(state: BlockState, order: WorkOrder, shop: Workshop) -> Design | None:
-    """A folder with the block's attempt and everything below it; None if something below is missing."""
-    files = {f"rtl/{name}": shop.campaign.texts.get(content) for name, content in state["files"].items()}
+def _bench_design(hashes: dict[str, str], state: BlockState, shop: Workshop) -> Design | None:
+    """A folder with the block's files (text hashes by name) and everything below it; None if that is missing."""
+    order = as_order(state["order"])
+    files = {f"rtl/{name}": shop.campaign.texts.get(content) for name, content in hashes.items()}
     inherited = shop.revision(state["base"]).blocks if state["base"] else {}
     variants = {order.block: described(order)}
     for name in _below(order.block):

@@ -167,7 +167,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def load(name: str) -> Contract:
     """The contract of block `name`; InputError if there is none or the file does not fit the schema."""
     path = FOLDER / f"{name}.yaml"
-    if not path.exists():
+    if name not in ORDER:
         raise InputError(f"no contract '{name}'", str(FOLDER.name), f"use one of {', '.join(ORDER)}")
     try:
         return Contract.model_validate(yaml.load(path.read_text(), Loader=_LOADER))

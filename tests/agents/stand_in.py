@@ -10,7 +10,7 @@ from agents.cost import Choice, size
 from agents.designers import BlockCost, Files
 from agents.designers.search import SearchDesigner
 from agents.designers.space import Space
-from agents.evaluator import Evaluator, Measured
+from agents.evaluator import BlockReport, Evaluator, Measured
 from agents.records import GateOutcome
 from hwlib import contracts
 from hwlib.design import Design, Manifest
@@ -45,6 +45,9 @@ class ToyEvaluator:
         bad = gate == "simulate" and _variant(design, block) == "broken"
         return GateOutcome(gate, block, not bad, ("cycle 3: acc.data is 1, expected 2",) if bad else ())
 
+    def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
+        return tuple(self.check_block(design, block, gate) for gate in ("policy", "lint", "simulate"))
+
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         self._work()
         bad = self.refuse_design(design, gate)
@@ -56,6 +59,9 @@ class ToyEvaluator:
         p = design.manifest.parameters
         base = {"array": 9.0, "requantizer": 8.0}.get(block, 4.0)
         return BlockCost(60 * size(block, p) * area, base * period, 0.001 * size(block, p) * area)
+
+    def block_report(self, design: Design, block: str) -> BlockReport:
+        return BlockReport(self.block_cost(design, block), 40, "a_q", "b_q", (("u1/Y", "NAND2X1", 0.5),))
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         needs = {"MATRIX_PARAMS": 128, "VECTOR_PARAMS": 64, "ROW_SCALES": 64 // manifest.tile, "ACT_TABLES": 1}

@@ -45,7 +45,9 @@ def swap(block: str, old: str, new: str) -> Answer:
 
 
 @contextmanager
-def campaign(*script: Answer, rounds: int = 2, **budget: Any) -> Iterator[tuple[CampaignResult, Server]]:
+def campaign(
+    *script: Answer, rounds: int = 2, name: str = "toy", **budget: Any
+) -> Iterator[tuple[CampaignResult, Server]]:
     """Run a campaign against `script`."""
     with serving(*script) as server:
 
@@ -56,7 +58,9 @@ def campaign(*script: Answer, rounds: int = 2, **budget: Any) -> Iterator[tuple[
 
         limits = Budget(rounds=rounds, **budget)
         yield (
-            api.start_campaign(SPEC, designer="llm", budget=limits, evaluators=ToyEvaluator, designers=designer),
+            api.start_campaign(
+                SPEC, designer="llm", budget=limits, name=name, evaluators=ToyEvaluator, designers=designer
+            ),
             server,
         )
 

@@ -12,6 +12,7 @@ from agents.campaign import names
 from agents.progress import Progress
 from agents.records import Budget, CampaignResult
 from hwlib.spec import Spec, read_spec
+from tests.agents import kills
 from tests.agents.kill import moments, run_and_kill
 from tests.agents.stand_in import SPEC, ToyEvaluator, toy_designer
 
@@ -48,6 +49,14 @@ def test_a_killed_campaign_shows_as_interrupted_and_its_lock_is_free() -> None:
     assert run_and_kill(toy_run, 30, 0.0)
     assert api.campaign_status("toy").state == "interrupted"
     assert toy_run(lambda event: None).status.state == "accepted"
+
+
+def test_a_killed_llm_campaign_asks_nothing_twice_and_ends_the_same(tmp_path: Path) -> None:
+    fate, model = kills.unbroken(tmp_path / "unbroken")
+    assert len(fate.asked) > 10
+    found = [kills.killed(tmp_path / str(seed), model, seed, 2) for seed in range(4)]
+    assert sum(hits for _, hits in found) >= 4
+    assert all(each.same(fate) and not each.again for each, _ in found)
 
 
 def real_run(spec: Spec, progress: Progress) -> CampaignResult:

@@ -111,10 +111,9 @@ def _together(results: Sequence[GateResult]) -> GateResult:
 def judge_all(
     name: str, candidates: Iterable[Candidate], context: Context, evidence: Evidence | None = None
 ) -> list[GateResult]:
-    """One gate on several candidates at once, `context.jobs` at a time, each with one job."""
-    alone = replace(context, jobs=1)
+    """One gate on several candidates at once, `context.jobs` at a time; the sandbox bounds what they run together."""
     with ThreadPoolExecutor(context.jobs) as pool:
-        return list(pool.map(lambda candidate: judge(name, candidate, alone, evidence), candidates))
+        return list(pool.map(lambda candidate: judge(name, candidate, context, evidence), candidates))
 
 
 def quick_verdict(candidate: Candidate, context: Context, evidence: Evidence | None = None) -> list[GateResult]:

@@ -19,7 +19,7 @@ from verification.build import BuildFailed
 from verification.gates.simulate import Found, bench_digest, finding_of
 from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.sealed import secret
-from verification.sealed.trials import TRANSACTIONS, Trial, smaller, trials
+from verification.sealed.trials import TRANSACTIONS, Trial, points, smaller, trials
 from verification.simulate import ScenarioResult, bench, simulate
 
 NAME = "sealed"
@@ -30,8 +30,9 @@ _PACE = ("at most ", "within ", " cycles", " ahead")
 
 
 def settings(candidate: Candidate, context: Context) -> str:
-    """Benches, golden functions and how trials are drawn; not the seed, which goes with the content."""
-    return f"{candidate.own_point()} {bench_digest()} {_room_digest()}"
+    """Where and how it is tried. The seed goes with the content; the design's own point matters as one not drawn."""
+    drawn = "" if candidate.whole else points(candidate.scope, _used(candidate), _seed(candidate))
+    return f"{drawn} {bench_digest()} {_room_digest()}"
 
 
 @lru_cache
@@ -47,8 +48,7 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     toolchain.require("verilator", "g++", "iverilog", "vvp", "cocotb")
     if candidate.missing():
         return GateResult(NAME, candidate.scope, False, candidate.missing())
-    used = [*contracts.load(candidate.scope).bench_points, candidate.own_point()]
-    drawn = trials(candidate.scope, bench(candidate.scope), used, secret.seed_of(candidate.digest()))
+    drawn = trials(candidate.scope, bench(candidate.scope), _used(candidate), _seed(candidate))
     with ThreadPoolExecutor(context.jobs) as pool:
         outcomes = list(pool.map(lambda trial: _try(candidate, trial), drawn))
     examples = sorted((example for example, _ in outcomes if example), key=lambda example: example[0])
@@ -60,6 +60,14 @@ def run(candidate: Candidate, context: Context) -> GateResult:
         {"points": len(drawn), "transfers": sum(transfers for _, transfers in outcomes)},
         seconds=time.monotonic() - begin,
     )
+
+
+def _used(candidate: Candidate) -> list[dict[str, int]]:
+    return [*contracts.load(candidate.scope).bench_points, candidate.own_point()]
+
+
+def _seed(candidate: Candidate) -> int:
+    return secret.seed_of(candidate.digest())
 
 
 def _try(candidate: Candidate, trial: Trial) -> tuple[Found | None, int]:
@@ -100,6 +108,7 @@ def _example(candidate: Candidate, trial: Trial, failed: Sequence[ScenarioResult
     return cycle, Finding(
         f"{_kind(result)}{when} at {_at(trial)}: {seen.message}",
         seen.file, seen.line, candidate.scope, seen.vector, seen.expected, seen.got, seen.cycle,
+        seen.interface,
     )  # fmt: skip
 
 

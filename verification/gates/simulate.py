@@ -136,11 +136,13 @@ def finding_of(candidate: Candidate, result: ScenarioResult, where: str) -> Foun
     if fault:
         cycle, line = int(fault["cycle"]), candidate.declared(fault["interface"])
         what = f"{where}{fault['interface']}: {fault['what']}"
-        return cycle, Finding(what, file, line, block, _last_input(block, result, cycle), cycle=cycle)
+        return cycle, Finding(what, file, line, block, _last_input(block, result, cycle), cycle=cycle,
+                              interface=fault["interface"])  # fmt: skip
     if result.mismatches:
         m = result.mismatches[0]
         line, what = candidate.declared(m.interface), f"{where}{m.interface} beat {m.index}"
-        return max(m.cycle, 0), Finding(what, file, line, block, m.vector, m.expected, m.got, m.cycle)
+        return max(m.cycle, 0), Finding(what, file, line, block, m.vector, m.expected, m.got, m.cycle,
+                                         m.interface)  # fmt: skip
     vector = _last_input(block, result, result.cycles)
     return result.cycles, Finding(f"{where}{result.why}", file, candidate.declared(block), block, vector)
 

@@ -46,7 +46,7 @@ ON_ICARUS = ("activation", "control")
 
 def trials(block: str, factory: ScenarioFactory, used: Sequence[Mapping[str, int]], seed: int) -> list[Trial]:
     """What `block` is tried with: at points not among `used`, everything else drawn from `seed` too."""
-    rng = random.Random(f"{seed} {block}")
+    rng = _dice(block, seed)
     simulator: Simulator = "icarus" if block in ON_ICARUS else "verilator"
     found = []
     for index, point in enumerate(hidden_points(block, used, rng, POINTS)):
@@ -57,6 +57,15 @@ def trials(block: str, factory: ScenarioFactory, used: Sequence[Mapping[str, int
         rng.shuffle(scenarios)
         found.append(Trial(point, simulator, tuple(scenarios), start))
     return found
+
+
+def points(block: str, used: Sequence[Mapping[str, int]], seed: int) -> list[dict[str, int]]:
+    """Where `trials` tries it."""
+    return hidden_points(block, used, _dice(block, seed), POINTS)
+
+
+def _dice(block: str, seed: int) -> random.Random:
+    return random.Random(f"{seed} {block}")
 
 
 def long(factory: ScenarioFactory, point: Mapping[str, int], rng: random.Random, transactions: int) -> Scenario:

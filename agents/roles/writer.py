@@ -1,0 +1,95 @@
+"""The RTL writer at work: it answers with files and edits, or asks for tools first, a few times an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from agents.designers import Files, WorkOrder
+from agents.models import Message, Model
+from agents.roles import block_talk, bounds, prompts
+from agents.roles.answers import BlockAnswer
+from agents.roles.ask import DoesNotFit, Said
+from agents.roles.block_talk import Messages
+from agents.roles.edits import apply
+from agents.tools import Call
+from agents.tools.desk import Desk
+from agents.tools.use import cut, use
+
+CALLS = 4
+"""Tools used in one answer at most; further calls are not made."""
+RESULTS = 16_000
+"""Characters of the results of one answer's calls."""
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What an answer makes of the draft, and what it asks for."""
+
+    draft: Files
+    answer: BlockAnswer
+
+
+def write(
+    model: Model, order: WorkOrder, parent: Files, findings: Sequence[str], desk: Desk, talk: Messages
+) -> Said[Files]:
+    """The block's files, and the conversation up to them: `talk` goes on in it, unless that has become too long.
+
+    Files and edits that come with calls become the draft that the tools see. Raises Unanswered if no usable answer
+    comes, or none that hands the block in.
+    """
+    left = desk.campaign.settings.tool_rounds
+    draft = parent
+    fresh = block_talk.opened(order, parent, findings, writing=True)
+    messages = block_talk.mended(talk, findings) or fresh
+    while True:
+        accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
+        try:
+            said = block_talk.turn(model, "rtl_writer", order, messages, accept)
+        except DoesNotFit:
+            if messages is fresh:
+                raise
+            messages = fresh = block_talk.opened(order, draft, findings, writing=True)
+            continue
+        asked, draft = said.value.answer, said.value.draft
+        if not asked.calls:
+            return Said(draft, said.messages)
+        left -= 1
+        results = _results(asked.calls, replace(desk, draft=draft), left)
+        messages = block_talk.answered(said.messages, results)
+        if not messages:
+            messages = _anew(block_talk.opened(order, draft, findings, writing=True), asked, results)
+
+
+def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:
+    """The prompt said anew, with the draft in it; then the calls alone, and as much of their results as has room."""
+    calls = Message("assistant", BlockAnswer(calls=asked.calls).model_dump_json())
+    room = bounds.MOST_BYTES - bounds.size((*opening, calls), prompts.schema("rtl_writer"))
+    return (*opening, calls, Message("user", bounds.head(results, max(room, 0)) or "(no room for results)"))
+
+
+def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools: bool) -> _Turn:
+    """The draft after the answer, before any tool runs; ValueError says what about it is refused."""
+    if answer.calls and not tools:
+        raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
+    changed = apply(answer, draft, block) if answer.files or answer.edits else draft
+    if not answer.calls and (changed == parent or not changed):
+        raise ValueError("nothing was changed")
+    return _Turn(changed, answer)
+
+
+def _results(calls: Sequence[Call], desk: Desk, left: int) -> str:
+    """What the calls gave, one after the other, within bounds."""
+    parts: list[str] = []
+    for number, call in enumerate(calls):
+        room = RESULTS - sum(map(len, parts))
+        text = cut(use(call, desk), room) if number < CALLS else f"refused: at most {CALLS} calls in an answer"
+        parts.append(f"## {_named(call)}\n{text}\n")
+    parts.append(f"You may ask for tools {left} more times." if left else "No tools are left: hand the block in.")
+    return "\n".join(parts)
+
+
+def _named(call: Call) -> str:
+    """The call as it is spoken of: the tool and its arguments."""
+    return " ".join(str(value) for value in call.model_dump(mode="json").values())

@@ -1,0 +1,54 @@
+"""Where a writer works: the order, the draft, and what of the campaign its tools may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agents.campaign import Campaign
+from agents.designers import BlockCost, Candidate, Files
+from agents.evaluator import Evaluator
+from agents.records import Figures
+from hwlib.design import Design
+from hwlib.errors import InputError
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the draft is to better in the design that is built on: the block's candidate (an id, empty: none) with its
+    cost, and the whole's figures if it was measured."""
+
+    candidate: str = ""
+    cost: BlockCost | None = None
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One order's. Records of rounds before `round` are in reach, so that a resumed campaign reads the same.
+
+    `order` is the key under which uses are booked; `lay_out` makes a design of the draft with everything below it.
+    """
+
+    campaign: Campaign
+    judge: Evaluator
+    order: str
+    block: str
+    round: int
+    parameters: dict[str, int]
+    lay_out: Callable[[Files], Design | None]
+    base: Built = field(default_factory=Built)
+    draft: Files = field(default_factory=dict)
+
+    def design(self) -> Design:
+        """The draft as a design to judge. InputError if there is none yet, or something below it is missing."""
+        if f"{self.block}.v" not in self.draft:
+            raise InputError("there is no draft yet", self.block, f"write {self.block}.v first")
+        found = self.lay_out(self.draft)
+        if found is None:
+            raise InputError("a block it instantiates has no passing candidate", self.block)
+        return found
+
+    def candidates(self) -> list[Candidate]:
+        """The candidates of earlier rounds."""
+        return self.campaign.ledger.candidates(before=self.round)

@@ -1,0 +1,156 @@
+"""The RTL writer's use of tools, in campaigns against a server that answers by role."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from agents.campaign import Campaign
+from tests.agents.fake_server import Answer, Server
+from tests.agents.test_llm import campaign, order, says, swap, text_of
+
+
+def asks(
+    *calls: dict[str, str], edits: tuple[tuple[str, str], ...] = (), files: dict[str, str] | None = None
+) -> Answer:
+    """An answer that asks for tools; edits are of array.v's first line."""
+    return says(
+        {
+            "files": [{"name": name, "text": text} for name, text in (files or {}).items()],
+            "edits": [{"name": "array.v", "search": old, "replace": new} for old, new in edits],
+            "calls": list(calls),
+        }
+    )
+
+
+def hands_in() -> Answer:
+    return says({"files": [], "edits": [], "calls": []})
+
+
+def results(server: Server, number: int) -> str:
+    """The last message of the request with that number: what the tools gave."""
+    text: str = server.asked[number][1]["messages"][-1]["content"]
+    return text
+
+
+def uses(folder: Any) -> list[tuple[str, int]]:
+    """Tools booked in the campaign's ledger: kind and evaluations."""
+    opened = Campaign(folder)
+    try:
+        return opened.ledger._rows("select kind, evaluations from charges where key like 'tool/%' order by kind")  # type: ignore[return-value]
+    finally:
+        opened.close()
+
+
+CHECK = {"tool": "check_draft"}
+
+
+def test_a_writer_checks_its_draft_and_mends_it_before_it_hands_it_in() -> None:
+    script = (
+        order("array"),
+        asks(CHECK, edits=(("// plain", "// broken"),)),
+        asks(CHECK, {"tool": "synthesise_draft"}, edits=(("// broken", "// quick"),)),
+        hands_in(),
+    )
+    with campaign(*script) as (result, server):
+        assert len(server.asked) == 4
+        assert "simulate: refused\n- cycle 3: acc.data is 1, expected 2" in results(server, 2)
+        assert "simulate: passed" in results(server, 3)
+        assert "built on: area" in results(server, 3)
+        assert text_of(result, "array").startswith("// quick")
+        assert uses(result.status.folder) == [("check_draft", 1), ("check_draft", 1), ("synthesise_draft", 1)]
+
+
+def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
+    reads = [
+        {"tool": "read_contract", "block": "requantizer"},
+        {"tool": "read_numerics", "name": "requantize"},
+        {"tool": "list_earlier", "block": "array"},
+        {"tool": "compare"},
+    ]
+    with campaign(order("array"), asks(*reads), swap("array", "plain", "quick")) as (result, server):
+        shown = results(server, 2)
+        assert "T lanes of pipelined requantization" in shown
+        assert "def requantize(" in shown
+        assert "000-array-" in shown
+        assert "(built on)" in shown
+        assert "cycles, objective" in shown
+        assert {evaluations for _, evaluations in uses(result.status.folder)} == {0}
+        first, second = (server.asked[number][1]["messages"] for number in (1, 2))
+        assert second[: len(first)] == first
+        assert [message["role"] for message in second[len(first) :]] == ["assistant", "user"]
+
+
+def test_tools_are_offered_a_bounded_number_of_times() -> None:
+    read = asks({"tool": "compare"})
+    script = (order("array"), read, read, read, read, read, swap("array", "plain", "quick"))
+    with campaign(*script) as (result, server):
+        assert "No tools are left" in results(server, 5)
+        assert "no tools are left" in results(server, 6)
+        assert text_of(result, "array").startswith("// quick")
+
+
+def test_checks_of_an_order_are_bounded_and_the_same_draft_is_judged_once() -> None:
+    steps = ["plain", "lean", "quick", "lean", "plain", "quick"]
+    drafts = [asks(CHECK, CHECK, edits=((f"// {old}", f"// {new}\n//"),)) for old, new in itertools.pairwise(steps)]
+    with campaign(order("array"), *drafts[:4], swap("array", "plain", "quick")) as (result, _):
+        assert [kind for kind, _ in uses(result.status.folder)] == ["check_draft"] * 4
+        assert text_of(result, "array").startswith("// quick")
+
+
+@pytest.mark.parametrize(
+    ("files", "edits", "complaint"),
+    [
+        ({"norm.v": "module norm; endmodule\n"}, (), "file name 'norm.v': use array.v"),
+        ({"../array.v": "x"}, (), "file name '../array.v'"),
+        ({"array_x.v": "x", "/etc/passwd": "y"}, (), "file name '/etc/passwd'"),
+        ({}, (("no such text", "x"),), "occurs 0 times, not once"),
+        ({"array.v": "// \x00"}, (), "holds characters"),
+    ],
+)
+def test_what_is_outside_the_order_is_refused_before_a_tool_runs(
+    files: dict[str, str], edits: tuple[tuple[str, str], ...], complaint: str
+) -> None:
+    script = (order("array"), asks(CHECK, files=files, edits=edits), swap("array", "plain", "quick"))
+    with campaign(*script) as (result, server):
+        assert complaint in results(server, 2)
+        assert uses(result.status.folder) == []
+        assert text_of(result, "array").startswith("// quick")
+
+
+def test_wrong_arguments_of_a_tool_are_a_line_of_the_result() -> None:
+    calls = [
+        {"tool": "read_contract", "block": "../templates/catalog"},
+        {"tool": "read_numerics", "name": "os"},
+        {"tool": "read_template", "block": "array", "variant": "none", "file": "array.v"},
+        {"tool": "read_earlier", "candidate": "x", "file": "y"},
+    ]
+    with campaign(order("array"), asks(*calls), swap("array", "plain", "quick")) as (_, server):
+        shown = results(server, 2)
+        assert shown.count("\nrefused: ") == 4
+        assert "no contract '../templates/catalog'" in shown
+        assert "no numerics 'os'" in shown
+
+
+def test_an_unknown_tool_is_an_answer_to_be_repaired() -> None:
+    with campaign(order("array"), asks({"tool": "shell"}), swap("array", "plain", "quick")) as (_, server):
+        assert "calls.0" in results(server, 2)
+
+
+FIRST = 14 * 4 + 10
+"""Evaluations of the first round: every block's gates and synthesis, the whole's gates and measurement."""
+
+
+def test_a_round_is_planned_with_room_for_the_writers_checks() -> None:
+    script = (order("array"), asks(CHECK, edits=(("// plain", "// quick"),)), hands_in())
+    room = 4 * 3 + 4 + 10
+    with campaign(*script, evaluations=FIRST + room) as (result, server):
+        assert "simulate: passed" in results(server, 2)
+        assert json.loads(server.asked[2][1]["messages"][-2]["content"])["calls"] == [CHECK]
+        assert text_of(result, "array").startswith("// quick")
+    with campaign(evaluations=FIRST + room - 1, name="short") as (result, server):
+        assert server.asked == []
+        assert "too few evaluations" in result.why
