@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from agents.designers import Files, Talk, WorkOrder
@@ -23,6 +24,7 @@ from agents.designers.space import Space
 from agents.models.anthropic_messages import AnthropicMessages
 from agents.records import GateOutcome
 from agents.roles import bounds
+from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.design import Design
 from hwlib.spec import Spec
@@ -31,6 +33,7 @@ from tests.agents.protocols import MESSAGES
 from tests.benchmarks.bars import Bar, at_least, at_most, figure, main
 
 SHARE = 0.70
+ATTEMPTS = 3
 MOST_TOKENS = 24_000
 LEAST_TOKENS = 1024
 """A shorter prefix is not cached."""
@@ -93,7 +96,7 @@ def answers(files: Files, block: str, whole: bool) -> list[dict[str, Any]]:
     """What writer and verifier say in turn; each of the writer's changes every file's first line."""
     name = f"{block}.v"
     found: list[dict[str, Any]] = []
-    for attempt in range(3):
+    for attempt in range(ATTEMPTS):
         first = files[name].splitlines()[0]
         changed = f"{first[:100]} (attempt {attempt})"
         edit = {"name": name, "search": first + "\n", "replace": changed + "\n" + "// registered\n" * 12}
@@ -101,6 +104,13 @@ def answers(files: Files, block: str, whole: bool) -> list[dict[str, Any]]:
         given = [{"name": n, "text": t} for n, t in files.items()]
         found += [{"files": given if whole else [], "edits": [] if whole else [edit]}, {"findings": FINDINGS}]
     return found[:-1]
+
+
+def desk(order: WorkOrder) -> Desk:
+    """A desk for a writer that asks for no tools."""
+    campaign: Any = SimpleNamespace(settings=SimpleNamespace(tool_rounds=0))
+    nothing: Any = None
+    return Desk(campaign, nothing, order.key, order.block, order.round, {}, lambda files: None)
 
 
 def loop(block: str, whole: bool) -> list[list[Piece]]:
@@ -114,10 +124,10 @@ def loop(block: str, whole: bool) -> list[list[Piece]]:
         designer = LlmDesigner(AnthropicMessages("m", server.url), library, Space(Spec(name="x"), lambda manifest: 1))
         order, contract = WorkOrder(1, block, intent=INTENT), contracts.load(block)
         findings, talk = list[str](), Talk()
-        for attempt in range(3):
-            written = designer.write(order, contract, files, findings, talk)
+        for attempt in range(ATTEMPTS):
+            written = designer.write(order, contract, files, findings, desk(order), talk)
             files, talk = written.files, written.talk
-            if attempt < 2:
+            if attempt + 1 < ATTEMPTS:
                 reading = designer.read(order, files, OUTCOMES, talk)
                 findings, talk = reading.findings, reading.talk
     return [pieces(body) for body in server.asked]
