@@ -21,7 +21,9 @@ _POLL_S = 0.2
 """How soon an interruption is noticed."""
 _END = object()
 _interruptions: list[float] = []
-"""When (s, monotonic) the user interrupted. What began before must end; what begins later is not meant."""
+"""When (s, monotonic) the user interrupted. What began before must end, however late it notices."""
+_ending = threading.Event()
+"""Set from an interruption until what was interrupted is left: until then nothing begins either."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -29,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def _check(begun: float) -> None:
-    if _interruptions and _interruptions[-1] >= begun:
+    if _ending.is_set() or (_interruptions and _interruptions[-1] >= begun):
         raise Interrupted
 
 
@@ -55,6 +57,7 @@ def events(start: Callable[[], Any], decode: Callable[[Any], Iterator[Any]], lim
 
     Raises what `start` and `decode` raise; Transient at a time limit; Interrupted.
     """
+    _check(time.monotonic())
     reader = _Reader(start, decode)
     end = time.monotonic() + limits.whole_s
     try:
@@ -134,6 +137,7 @@ def closed_on_interrupt() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         _interruptions.append(time.monotonic())
+        _ending.set()
         if callable(before):
             before(number, frame)
 
@@ -142,3 +146,4 @@ def closed_on_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        _ending.clear()

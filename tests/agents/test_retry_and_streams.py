@@ -123,6 +123,21 @@ def test_an_interruption_closes_streams_of_other_threads() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_after_an_interruption_nothing_is_asked_until_it_is_left() -> None:
+    with misbehaving(streamed(CHAT.events("{}"))) as server:
+
+        def interrupted() -> None:
+            with closed_on_interrupt():
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                except KeyboardInterrupt:
+                    CHAT.make(server.url).ask(REQUEST)
+
+        with pytest.raises(Interrupted):
+            interrupted()
+        assert CHAT.make(server.url).ask(REQUEST).text == "{}"
+
+
 def test_an_interruption_ends_a_pause() -> None:
     ended: list[BaseException] = []
     model = Failing(9, 30.0)
