@@ -58,7 +58,7 @@ def run(model: Model, log: Path, progress: Progress) -> CampaignResult:
     if "toy" in names():
         return api.resume_campaign("toy", progress=progress, evaluators=evaluators, designers=designers)
     return api.start_campaign(
-        SPEC, designer="llm", model="chat:toy@nowhere", budget=Budget(rounds=ROUNDS), progress=progress,
+        SPEC, designer="llm", model="chat:toy@http://127.0.0.1:9/v1", budget=Budget(rounds=ROUNDS), progress=progress,
         evaluators=evaluators, designers=designers,
     )  # fmt: skip
 
