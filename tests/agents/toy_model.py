@@ -36,8 +36,8 @@ class ToyModel:
             return {"findings": ["write quick"]}
         said = "\n".join(message.text for message in request.messages)
         block = next(block for block in BLOCKS if f"make {block} quick" in said)
-        word = "quick" if "a gate refused" in said and block != "array" else "broken"
-        text = f"// {word}\nmodule {block};\nendmodule\n" + "//\n" * ("a gate refused" in said)
+        word = "quick" if "a gate refused what you wrote" in said and block != "array" else "broken"
+        text = f"// {word}\nmodule {block};\nendmodule\n" + "//\n" * ("a gate refused what you wrote" in said)
         return {"files": [{"name": f"{block}.v", "text": text}], "edits": []}
 
 
