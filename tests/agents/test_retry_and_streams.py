@@ -193,3 +193,20 @@ def test_a_log_has_a_line_on_a_stream_now_and_then(monkeypatch: pytest.MonkeyPat
     for event in events:
         show(event)
     assert out.getvalue().splitlines() == [plain_line(events[2]), plain_line(events[4])]
+
+
+def test_the_board_shows_tokens_as_they_come() -> None:
+    from rich.console import Console
+
+    from agents.cli.live import Board
+
+    board = Board()
+    board.take(Event("start", "write", 1, "array", text="make it quick", best=0.5))
+    board.take(Event("stream", "write", 1, "array", text="~40 tokens"))
+    board.take(Event("stream", "write", 1, "array", text="~80 tokens"))
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(board)
+    assert "~80 tokens" in shown.get()
+    assert "~40 tokens" not in shown.get()
+    assert "best objective 0.5" in shown.get()
