@@ -64,5 +64,5 @@ class Noted:
 def designer(model: Model, log: Path, campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
     """The LLM designer over the toy library, asking `model`, noted, recorded and metered."""
     recorded = Recorded(Noted(model, log, campaign.exchanges), campaign.exchanges)
-    metered = Metered(recorded, campaign.ledger, campaign.settings.budget)
+    metered = Metered(recorded, campaign.ledger, campaign.settings.budget, {})
     return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
