@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +17,8 @@ from agents.designers.space import Space
 from agents.models import Model, Reply, Request, Stop, Usage
 from agents.models.team import Team
 from agents.records import Budget, CampaignResult
+from tests.agents.misbehaving import misbehaving, streamed
+from tests.agents.protocols import CHAT
 from tests.agents.stand_in import SPEC, ToyEvaluator, ToyLibrary
 
 PLAN = {"reason": "r", "stop": False, "parameters": [], "orders": [{"block": "array", "intent": "quicker"}]}
@@ -92,3 +98,33 @@ def test_a_conversation_that_does_not_fit_is_opened_anew_with_the_block_as_it_is
     assert [len(request.messages) for request in writer.asked] == [2, 6, 2]
     assert "// broken" in writer.asked[2].messages[1].text
     assert "not broken" in writer.asked[2].messages[1].text
+
+
+def test_ctrl_c_ends_a_campaign_that_waits_for_an_answer_and_it_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = [*streamed(CHAT.events("{}")[:2]), 60.0]
+    script = (
+        streamed(CHAT.events(json.dumps(PLAN))),
+        hanging,
+        streamed(CHAT.events(json.dumps(swap("plain", "quick")))),
+    )
+    monkeypatch.setattr("agents.designers.choose.TemplateLibrary", ToyLibrary)
+    with misbehaving(*script) as server:
+
+        def interrupt() -> None:
+            while len(server.asked) < 2:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        killer = threading.Thread(target=interrupt)
+        killer.start()
+        with pytest.raises(KeyboardInterrupt):
+            api.start_campaign(
+                SPEC, designer="llm", model=f"chat:m@{server.url}/v1", budget=Budget(rounds=2), evaluators=ToyEvaluator
+            )
+        killer.join()
+        assert server.hung_up.wait(10), "the stream must be closed, not left to run on"
+        assert api.campaign_status("toy").state == "interrupted"
+        result = api.resume_campaign("toy", evaluators=ToyEvaluator)
+        assert result.accepted is not None
+        assert result.accepted.round == 1
+        assert len(server.asked) == 3, "the plan was answered before and is not asked again"

@@ -130,7 +130,9 @@ def test_the_cascade_and_what_it_saved_are_in_the_books(ran: Ran, capsys: pytest
     assert len(found.accepted) == 3
     capsys.readouterr()
     assert cli.run(["status", "toy"]) == 0
-    assert f"Cascade of writers, saved: {found.saved_usd:.4f} USD" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"Cascade of writers, saved: {found.saved_usd:.4f} USD" in shown
+    assert f"7, 0 % of their input cached, {found.saved_usd:.4f} USD saved by the cascade" in shown
 
 
 def test_it_replays_byte_for_byte_without_key_or_network(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
