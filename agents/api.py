@@ -118,6 +118,8 @@ def replay_campaign(
     InputError if something is asked that was not recorded.
     """
     with _opened(name) as old:
+        if old.settings.designer == "mcp":
+            raise InputError("its designer came through rtloom mcp and is not recorded", f"campaign '{name}'")
         budget = old.settings.budget.model_copy(update={"wall_s": None})
         settings = old.settings.model_copy(
             update={"name": called or f"{name}-replay", "replay": True, "budget": budget}

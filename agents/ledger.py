@@ -33,6 +33,8 @@ _REVISION = TypeAdapter(Revision)
 _CANDIDATE = TypeAdapter(Candidate)
 _CALL = TypeAdapter(ModelCall)
 T = TypeVar("T")
+UNPAID = "unpaid"
+"""The fact that a model call was refused: the limit it might have passed."""
 MEND = "restore the campaign's folder, or remove it"
 LESSONS_KEPT = 24
 """Lessons handed to a designer: the newest this many."""

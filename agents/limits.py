@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from agents.campaign import Campaign
 from agents.evaluator import BLOCK_GATES, DESIGN_GATES
+from agents.ledger import UNPAID
 from agents.records import Budget
 from hwlib import contracts
 from hwlib.errors import InputError
@@ -45,10 +46,5 @@ def time_spent(campaign: Campaign, clock: Clock) -> str:
 
 
 def money_spent(campaign: Campaign) -> str:
-    """Why no more model calls can follow, if tokens or money are spent."""
-    budget, spent = campaign.settings.budget, campaign.ledger.spent()
-    if budget.tokens is not None and spent.tokens >= budget.tokens:
-        return f"budget: {budget.tokens} tokens"
-    if budget.money_usd is not None and spent.money_usd >= budget.money_usd:
-        return f"budget: {budget.money_usd:.2f} USD"
-    return ""
+    """Why no more model calls can follow: one was refused, as tokens or money would not pay for the longest answer."""
+    return campaign.ledger.fact(UNPAID)

@@ -12,7 +12,7 @@ import typer
 
 from agents.cli.output import Json, print_json, show
 from agents.cli.seeds import Seed
-from agents.cli.spending import spending_tables
+from agents.cli.spending import headline, spending_tables
 from hwlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -253,6 +253,8 @@ def status_table(found: CampaignStatus) -> Table:
     table.add_row("round", f"{found.round} of at most {budget.rounds - 1}")
     table.add_row("spent", f"{spent.evaluations} evaluations, {spent.wall_s:.0f} s, {spent.tokens} tokens, "
                            f"{spent.money_usd:.2f} USD")  # fmt: skip
+    if found.spending:
+        table.add_row("model calls", headline(found.spending))
     shown = f"first {_objective(found.baseline)}, best {_objective(found.best)}"
     table.add_row(f"objective ({found.objective})", shown)
     table.add_row("revisions", str(found.revisions))

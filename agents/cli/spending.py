@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from agents.spending import Share, Spending
 
 
+def headline(found: Spending) -> str:
+    """Calls, how much of their input caches held, and what a cascade saved, on one line."""
+    calls = sum(share.calls for share in found.by_model)
+    sent = sum(share.input_tokens for share in found.by_model)
+    cached = sum(share.cached_tokens for share in found.by_model)
+    saved = "" if found.saved_usd is None else f", {found.saved_usd:.4f} USD saved by the cascade"
+    return f"{calls}, {100 * cached / max(sent, 1):.0f} % of their input cached{saved}"
+
+
 def spending_tables(found: Spending) -> list[RenderableType]:
     """Calls, tokens and money by role, block and model; a cascade's steps; and what each accepted design took."""
     shown: list[RenderableType] = [_shares(found)]

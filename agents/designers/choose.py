@@ -33,13 +33,16 @@ def designer_for(campaign: Campaign, evaluator: Evaluator, progress: Progress = 
 def _llm_designer(campaign: Campaign, space: Space, progress: Progress) -> Designer:
     """Imports the providers' clients only here: they take seconds."""
     from agents.designers.llm import LlmDesigner
-    from agents.models.meter import Metered
+    from agents.models.meter import Metered, Purse
     from agents.models.team import Team, cast
 
     settings = campaign.settings
 
+    purse = Purse(campaign.ledger, settings.budget)
+
     def make(word: str) -> Model:
-        return Metered(_recorded(campaign, word, progress), campaign.ledger, settings.budget, settings.prices)
+        recorded = _recorded(campaign, word, progress)
+        return Metered(recorded, campaign.ledger, settings.budget, settings.prices, purse)
 
     team = Team.of(cast(settings.model), make)
     return LlmDesigner(team, TemplateLibrary(), space, drafts=settings.drafts, without=settings.without)

@@ -39,7 +39,7 @@ def raise_for(status: int, body: object, headers: Mapping[str, str], model: str,
     if status == 413 or (status == 400 and _OVERFLOW.search(f"{_kind(body)} {said}")):
         raise Overflow
     if 300 <= status < 400:
-        where = hidden(plain(headers.get("location", "nowhere"), _SHOWN))
+        where = plain(hidden(headers.get("location", "nowhere")), _SHOWN)
         raise InputError(f"the server redirects (HTTP {status}) to {where}", model, "name that address in --model")
     if status in (401, 403):
         raise InputError(f"the key was refused (HTTP {status})", variable, "check the key and what it may use")
@@ -67,7 +67,7 @@ def gist(body: object) -> str:
     text = str(found.get("message") or found) if found else str(body or "no reason given")
     if "<" in text:
         text = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return hidden(plain(" ".join(text.split()), _SHOWN))
+    return plain(" ".join(hidden(text).split()), _SHOWN)
 
 
 def _error(body: object) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _error(body: object) -> dict[str, Any]:
 
 def _kind(body: object) -> str:
     found = _error(body)
-    return plain(f"{found.get('type', '')} {found.get('code', '')}", _SHOWN).strip()
+    return plain(hidden(f"{found.get('type', '')} {found.get('code', '')}"), _SHOWN).strip()
 
 
 def wish(headers: Mapping[str, str]) -> float | None:

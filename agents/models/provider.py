@@ -90,11 +90,13 @@ class Provider:
         kind = stream.response.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "text/event-stream":
             for event in stream:
-                yield event.to_dict()
+                yield event.to_dict(warnings=False)
             return
         text = stream.response.read().decode("utf-8", "replace")
         if kind != "application/json":
-            raise Transient(f"{self.name}: the server sent {plain(kind, 40) or 'nothing'}, not a stream: {gist(text)}")
+            raise Transient(
+                f"{self.name}: the server sent {plain(hidden(kind), 40) or 'nothing'}, not a stream: {gist(text)}"
+            )
         body = json.loads(text)
         if body.get("error"):
             raise_for_kind(body, self.name)
@@ -104,4 +106,4 @@ class Provider:
 def _cause(error: BaseException) -> str:
     """Why a connection failed, from the innermost reason."""
     inner = error.__cause__ or error
-    return hidden(plain(f"{type(inner).__name__}: {inner}".rstrip(": "), 200))
+    return plain(hidden(f"{type(inner).__name__}: {inner}".rstrip(": ")), 200)

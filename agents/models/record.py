@@ -19,6 +19,10 @@ class Recorded:
         self._model = model
         self._folder = folder
 
+    def known(self, request: Request) -> bool:
+        """Whether there is a recorded reply."""
+        return load(self._folder, self.name, request) is not None
+
     def ask(self, request: Request) -> Reply:
         """The recorded reply, or a new one, recorded."""
         found = load(self._folder, self.name, request)

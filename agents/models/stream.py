@@ -20,11 +20,19 @@ from agents.models import Transient
 _POLL_S = 0.2
 """How soon an interruption is noticed."""
 _END = object()
-_interrupted = threading.Event()
+_interruptions: list[float] = []
+"""When (s, monotonic) the user interrupted. What began before must end, however late it notices."""
+_ending = threading.Event()
+"""Set from an interruption until what was interrupted is left: until then nothing begins either."""
 
 
 class Interrupted(KeyboardInterrupt):
     """The user interrupted while a model was asked."""
+
+
+def _check(begun: float) -> None:
+    if _ending.is_set() or (_interruptions and _interruptions[-1] >= begun):
+        raise Interrupted
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ def events(start: Callable[[], Any], decode: Callable[[Any], Iterator[Any]], lim
 
     Raises what `start` and `decode` raise; Transient at a time limit; Interrupted.
     """
+    _check(time.monotonic())
     reader = _Reader(start, decode)
     end = time.monotonic() + limits.whole_s
     try:
@@ -68,14 +77,14 @@ class _Reader:
         self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._stream: Any = None
+        self._begun = time.monotonic()
         threading.Thread(target=self._read, daemon=True).start()
 
     def next(self, silence_s: float, end: float) -> Any:
         """The next event, a _Failure or _END."""
         quiet = time.monotonic() + silence_s
         while True:
-            if _interrupted.is_set():
-                raise Interrupted
+            _check(self._begun)
             left = min(quiet, end) - time.monotonic()
             if left <= 0:
                 why = f"nothing came for {silence_s:g} s" if quiet < end else "the answer took too long"
@@ -112,8 +121,10 @@ def _hang_up(stream: Any) -> None:
 
 def pause(seconds: float) -> None:
     """Sleep; Interrupted if the user interrupts."""
-    if _interrupted.wait(seconds):
-        raise Interrupted
+    begun = time.monotonic()
+    while (left := begun + seconds - time.monotonic()) > 0:
+        time.sleep(min(_POLL_S, left))
+        _check(begun)
 
 
 @contextmanager
@@ -125,7 +136,8 @@ def closed_on_interrupt() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        _interrupted.set()
+        _interruptions.append(time.monotonic())
+        _ending.set()
         if callable(before):
             before(number, frame)
 
@@ -134,4 +146,4 @@ def closed_on_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        _interrupted.clear()
+        _ending.clear()

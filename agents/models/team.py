@@ -56,8 +56,7 @@ def cast(text: str) -> Casting:
     """
     found: dict[str, str] = {}
     for item in text.split(","):
-        role, equals, word = item.partition("=")
-        role, word = (role.strip(), word.strip()) if equals and role.strip() in ROLES else ("", item.strip())
+        role, word = _assigned(item.strip())
         if role in found:
             raise InputError(f"two models for {role or 'every role'}", "--model", f"write {_form()}")
         found[role] = word
@@ -67,6 +66,16 @@ def cast(text: str) -> Casting:
     words = {role: tuple(w.strip() for w in found.get(role, found.get("", "")).split(">")) for role in ROLES}
     _check(words)
     return Casting(words["planner"][0], words["writer"], words["verifier"][0])
+
+
+def _assigned(item: str) -> tuple[str, str]:
+    """Role ("" for all of them) and word of ROLE=WORD or WORD; a word may itself hold an equals sign, after a colon."""
+    role, equals, word = item.partition("=")
+    if not equals or ":" in role:
+        return "", item
+    if role not in ROLES:
+        raise InputError(f"no role '{role}'", "--model", f"roles are {', '.join(ROLES)}")
+    return role, word.strip()
 
 
 def _check(words: dict[str, tuple[str, ...]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
+from functools import lru_cache
 
 import httpx2
 
@@ -37,11 +39,18 @@ def http_client(silence_s: float) -> httpx2.Client:
     a small compressed answer can be of any size.
     """
     return httpx2.Client(
+        verify=_trust(),
         follow_redirects=False,
         timeout=httpx2.Timeout(silence_s, connect=min(30.0, silence_s)),
         headers={"accept-encoding": "identity"},
         event_hooks={"response": [_check]},
     )
+
+
+@lru_cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that are trusted; read once, for all clients."""
+    return httpx2.create_ssl_context()
 
 
 def _check(response: httpx2.Response) -> None:

@@ -38,6 +38,7 @@ def opened(order: WorkOrder, files: Files, findings: Sequence[str], *, writing: 
     return prompts.begin(
         "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
         findings=bounds.shortened(findings), files=files, writing=writing,
+        long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
 
 

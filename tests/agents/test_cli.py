@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,9 @@ ONE_LINE = [
     ("run --budget evaluations=many", "--budget"),
     ("run --designer magic", "'magic'"),
     ("run --designer llm", "the llm designer needs a model"),
+    ("run --prices missing.yaml --designer llm --model openai:m", "missing.yaml: no such file"),
+    ("run --designer llm --model writer=openai:m", "no model for the planner"),
+    ("replay ghost", "no campaign 'ghost'"),
     ("run --review sometimes", "'sometimes'"),
     ("run --seed x", "valid integer"),
     ("run --seed -1", "greater than or equal to 0"),
@@ -203,6 +207,21 @@ def test_interrupted_campaign_says_how_to_go_on(
 
     monkeypatch.setattr("agents.api.start_campaign", interrupted)
     assert "rtloom resume digits" in refused(capsys, "run")
+
+
+def test_a_replay_says_whether_it_came_out_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.start_campaign(SPEC, budget=Budget(rounds=2), seed=3, evaluators=ToyEvaluator, designers=toy_designer)
+    again = partial(api.replay_campaign, evaluators=ToyEvaluator, designers=toy_designer)
+    monkeypatch.setattr(api, "replay_campaign", again)
+    assert cli.run(["replay", "toy"]) == 0
+    assert "Replayed toy as toy-replay: the same revisions." in capsys.readouterr().out
+    campaign = Campaign.open("toy")
+    campaign.ledger.put_revision(9, replace(campaign.ledger.revisions()[0], revision="f" * 40))
+    campaign.close()
+    assert cli.run(["replay", "toy", "--name", "third", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["same"] is False
 
 
 ODD = "a [/b] [red]c[/red] :smile:"

@@ -161,11 +161,11 @@ def test_the_planner_can_stop() -> None:
 
 
 def test_a_token_budget_is_hard() -> None:
-    with campaign(order("array"), swap("array", "plain", "quick"), tokens=10, rounds=5) as (result, server):
+    with campaign(order("array"), swap("array", "plain", "quick"), tokens=20_000, rounds=5) as (result, server):
         assert len(server.asked) == 1
         assert result.status.spent.tokens == 17
-        assert any("budget: 10 tokens" in lesson for lesson in result.status.lessons)
-        assert result.why == "budget: 10 tokens"
+        assert any("budget: 20000 tokens" in lesson for lesson in result.status.lessons)
+        assert result.why == "budget: 20000 tokens"
 
 
 def test_every_exchange_is_kept() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agents.designers import BudgetSpent
 from agents.ledger import Ledger
-from agents.models import Message, Model, Reply, Request, Transient, Usage
+from agents.models import Message, Model, Reply, Request, Transient, Usage, estimated_tokens
 from agents.models.anthropic_messages import AnthropicMessages
 from agents.models.choose import client
-from agents.models.meter import Metered
+from agents.models.meter import Metered, Purse
 from agents.models.openai_chat import OpenAIChat
 from agents.models.openai_responses import OpenAIResponses
 from agents.models.prices import price_list
@@ -216,15 +219,77 @@ def test_replay_of_what_was_never_asked_says_so(tmp_path: Path) -> None:
 
 def test_calls_are_booked_once_and_a_spent_budget_refuses(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    model = Metered(Recorded(Scripted(TEXT, TEXT), tmp_path / "x"), ledger, Budget(tokens=1500), price_list())
+    model = Metered(Recorded(Scripted(TEXT, TEXT), tmp_path / "x"), ledger, Budget(tokens=LONGEST + 2000), price_list())
     model.ask(REQUEST)
     assert ledger.spent().tokens == 1100
     assert ledger.spent().money_usd == pytest.approx((600 * 1.25 + 400 * 0.125 + 100 * 10) / 1e6)
     model.ask(REQUEST)
     assert ledger.spent().tokens == 1100
     model.ask(Request("planner", "planner/2", REQUEST.messages, SCHEMA))
-    with pytest.raises(BudgetSpent, match="1500 tokens"):
+    with pytest.raises(BudgetSpent, match=f"{LONGEST + 2000} tokens"):
         model.ask(Request("planner", "planner/3", REQUEST.messages, SCHEMA))
+
+
+LONGEST = 16_000 + sum(estimated_tokens(text) for text in ("be brief", "count", json.dumps(SCHEMA)))
+"""Tokens REQUEST may take: the longest answer, its messages and its schema."""
+
+
+@pytest.mark.parametrize(("tokens", "asked"), [(LONGEST - 1, False), (LONGEST, True)])
+def test_a_call_that_might_pass_the_budget_is_not_made(tokens: int, asked: bool, tmp_path: Path) -> None:
+    ledger, model = Ledger(tmp_path / "ledger.sqlite"), Scripted(TEXT)
+    metered = Metered(model, ledger, Budget(tokens=tokens), price_list())
+    if asked:
+        metered.ask(REQUEST)
+    else:
+        with pytest.raises(BudgetSpent):
+            metered.ask(REQUEST)
+    assert model.left == ([] if asked else [TEXT])
+
+
+def test_money_is_held_back_for_the_longest_answer(tmp_path: Path) -> None:
+    ledger, model = Ledger(tmp_path / "ledger.sqlite"), Scripted(TEXT, TEXT)
+    with pytest.raises(BudgetSpent, match=r"0\.16 USD"):
+        Metered(model, ledger, Budget(money_usd=0.16), price_list()).ask(REQUEST)
+    Metered(model, ledger, Budget(money_usd=0.161), price_list()).ask(REQUEST)
+    assert len(model.left) == 1
+
+
+def test_what_was_answered_before_is_free_however_little_is_left(tmp_path: Path) -> None:
+    ledger, recorded = Ledger(tmp_path / "ledger.sqlite"), Recorded(Scripted(TEXT), tmp_path / "x")
+    recorded.ask(REQUEST)
+    assert Metered(recorded, ledger, Budget(tokens=10), price_list()).ask(REQUEST).text == TEXT
+    assert ledger.spent().tokens == 1100
+
+
+def test_calls_side_by_side_wait_for_room_and_never_pass_the_budget(tmp_path: Path) -> None:
+    ledger, budget = Ledger(tmp_path / "ledger.sqlite"), Budget(tokens=LONGEST + 3 * 1100)
+    under_way, most, lock = [0], [0], threading.Lock()
+
+    class Slow(Scripted):
+        def ask(self, request: Request) -> Reply:
+            with lock:
+                under_way[0] += 1
+                most[0] = max(most[0], under_way[0])
+            time.sleep(0.02)
+            with lock:
+                under_way[0] -= 1
+            return Reply(TEXT, "done", Usage(1000, 100), "gpt-5")
+
+    purse, refused = Purse(ledger, budget), list[int]()
+
+    def work(number: int) -> None:
+        try:
+            Metered(Slow(), ledger, budget, price_list(), purse).ask(replace(REQUEST, round=number))
+        except BudgetSpent:
+            refused.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 1, "two at once might have passed the budget"
+    assert (ledger.spent().tokens, len(refused)) == (4 * 1100, 4)
 
 
 def test_a_money_budget_needs_a_price(tmp_path: Path) -> None:
