@@ -48,7 +48,7 @@ class LlmDesigner:
         try:
             return ask(
                 self._model, "planner", PlannerAnswer, lambda answer: self._accept(answer, context),
-                round_=context.round, **_planner_values(context),
+                round_=context.round, **planner_values(context),
             )  # fmt: skip
         except Unanswered as error:
             return Plan(base.parameters, (), str(error))
@@ -124,7 +124,8 @@ def _select_one(round_: int, kept: str, offered: Sequence[Candidate]) -> str:
     return (fresh or known or [candidate.id for candidate in offered])[0]
 
 
-def _planner_values(context: Context) -> dict[str, Any]:
+def planner_values(context: Context) -> dict[str, Any]:
+    """What the planner's prompt says of the campaign."""
     assert context.base is not None, "the baseline comes first"
     known = {candidate.id: candidate for candidate in context.candidates}
     parts = [known[identity] for identity in context.base.blocks.values()]

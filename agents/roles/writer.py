@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from agents.designers import Files, WorkOrder
 from agents.models import Message, Model
+from agents.roles import prompts
 from agents.roles.answers import WriterAnswer
 from agents.roles.ask import ask
 from agents.roles.edits import apply
@@ -15,14 +17,17 @@ from agents.tools import Call
 from agents.tools.desk import Desk
 from agents.tools.use import cut, use
 from hwlib.contracts.schema import Contract
+from hwlib.errors import plain
 from hwlib.templates.render import module_header
 
+ROLE = "rtl_writer"
 CALLS = 4
 """Tools used in one answer at most; further calls are not made."""
-RESULTS = 16_000
-"""Characters of the results of one answer's calls."""
-CONVERSATION = 30_000
-"""Characters of answers and results after the prompt; past them the prompt is said anew, with the draft in it."""
+RESULTS, LEAST = 16_000, 2_000
+"""Characters of the results of one answer's calls: at most, and even where there is no room."""
+ROOM = 68_000
+"""Bytes of a request, about 23,000 tokens. Where results might not fit, the prompt is said anew, with the draft in it
+and without what was said before."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +46,29 @@ def write(
     Raises Unanswered if no usable answer comes, or none that hands the block in.
     """
     rounds = left = desk.campaign.settings.tool_rounds
+    values = {"contract": contract, "header": module_header(contract), "intent": order.intent,
+              "findings": list(findings), "rounds": rounds}  # fmt: skip
     draft, shown = parent, parent
     said: tuple[Message, ...] = ()
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
-        turn = ask(
-            model, "rtl_writer", WriterAnswer, accept, round_=order.round, after=said, contract=contract,
-            header=module_header(contract), intent=order.intent, findings=list(findings), files=shown, rounds=rounds,
-        )  # fmt: skip
+        turn = ask(model, ROLE, WriterAnswer, accept, round_=order.round, after=said, files=shown, **values)
         if not turn.answer.calls:
             return turn.draft
         draft, left = turn.draft, left - 1
-        results = _results(turn.answer.calls, replace(desk, draft=draft), left)
-        said = (*said, Message("assistant", turn.answer.model_dump_json()), results)
-        if sum(len(message.text) for message in said) > CONVERSATION:
+        spoken = Message("assistant", turn.answer.model_dump_json())
+        if _length(shown, values, (*said, spoken)) + RESULTS > ROOM:
             calls = WriterAnswer(files=[], edits=[], calls=turn.answer.calls)
-            shown, said = draft, (Message("assistant", calls.model_dump_json()), results)
+            shown, said, spoken = draft, (), Message("assistant", calls.model_dump_json())
+        said = (*said, spoken)
+        room = min(RESULTS, ROOM - _length(shown, values, said))
+        said = (*said, _results(turn.answer.calls, replace(desk, draft=draft), left, max(LEAST, room)))
+
+
+def _length(files: Files, values: dict[str, Any], said: tuple[Message, ...]) -> int:
+    """Bytes of the request with these files and what was said since."""
+    messages = (*prompts.render(ROLE, files=files, **values), *said)
+    return sum(len(message.text.encode()) for message in messages)
 
 
 def _accept(answer: WriterAnswer, draft: Files, parent: Files, block: str, tools: bool) -> _Turn:
@@ -69,11 +81,11 @@ def _accept(answer: WriterAnswer, draft: Files, parent: Files, block: str, tools
     return _Turn(changed, answer)
 
 
-def _results(calls: Sequence[Call], desk: Desk, left: int) -> Message:
+def _results(calls: Sequence[Call], desk: Desk, left: int, most: int) -> Message:
     """What the calls gave, one after the other, within bounds."""
     parts: list[str] = []
     for number, call in enumerate(calls):
-        room = RESULTS - sum(map(len, parts))
+        room = max(0, most - sum(map(len, parts)))
         text = cut(use(call, desk), room) if number < CALLS else f"refused: at most {CALLS} calls in an answer"
         parts.append(f"## {_named(call)}\n{text}\n")
     parts.append(f"You may ask for tools {left} more times." if left else "No tools are left: hand the block in.")
@@ -82,4 +94,4 @@ def _results(calls: Sequence[Call], desk: Desk, left: int) -> Message:
 
 def _named(call: Call) -> str:
     """The call as it is spoken of: the tool and its arguments."""
-    return " ".join(str(value) for value in call.model_dump(mode="json").values())
+    return plain(" ".join(str(value) for value in call.model_dump(mode="json").values()), 200)

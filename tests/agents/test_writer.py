@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents.campaign import Campaign
+from agents.roles.writer import ROOM
 from tests.agents.fake_server import Answer, Server
 from tests.agents.test_llm import campaign, order, says, swap, text_of
 
@@ -82,6 +83,21 @@ def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
         first, second = (server.asked[number][1]["messages"] for number in (1, 2))
         assert second[: len(first)] == first
         assert [message["role"] for message in second[len(first) :]] == ["assistant", "user"]
+
+
+def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() -> None:
+    long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 2100 + "endmodule\n"
+    read = {"tool": "read_contract", "block": "matrix_unit"}
+    script = (order("array"), asks(read), asks(CHECK, files={"array.v": long}), hands_in())
+    with campaign(*script) as (result, server):
+        kept, anew = (server.asked[number][1]["messages"] for number in (2, 3))
+        assert len(kept) == len(anew) == 4
+        assert "// plain" in kept[1]["content"]
+        assert long in anew[1]["content"]
+        assert "a line of the draft" not in anew[2]["content"]
+        assert "simulate: passed" in anew[3]["content"]
+        assert sum(len(message["content"]) for message in anew) < ROOM
+        assert text_of(result, "array") == long
 
 
 def test_tools_are_offered_a_bounded_number_of_times() -> None:
