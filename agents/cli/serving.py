@@ -10,6 +10,9 @@ import typer
 from agents.cli.campaigns import BUDGET_HELP, DEFAULT_SPEC, SHOWN_SPEC, parse_budget
 from hwlib.errors import InputError
 
+DESIGNS = 1000
+"""Whole designs a client may hand in unless the budget says otherwise."""
+
 
 def mcp(
     campaign: Annotated[
@@ -36,6 +39,8 @@ def mcp(
     from hwlib.spec import read_spec
 
     asked = read_spec(spec)
-    limits = parse_budget(budget) if budget else None
+    limits = parse_budget(budget or [])
+    if "rounds" not in limits.model_fields_set:
+        limits = limits.model_copy(update={"rounds": DESIGNS})
     with opened(campaign or f"{asked.name}-mcp", asked, design, limits) as session:
         serve(session)

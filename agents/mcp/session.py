@@ -27,6 +27,7 @@ from hwlib.design import EXPERT, Design, Manifest, read_design
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 
+BUDGET = Budget(rounds=1000)
 BASE = "base"
 """The campaign's folder with the design it began from."""
 
@@ -93,17 +94,15 @@ def opened(
     name: str,
     spec: Spec,
     design: str = "",
-    budget: Budget | None = None,
+    budget: Budget = BUDGET,
     evaluators: Callable[[Spec], Evaluator] = api.flow_evaluator,
 ) -> Iterator[Session]:
     """The campaign called `name`, begun on `spec` from `design` (empty: the templates' defaults) if there is none.
 
     InputError if it is another designer's, another process holds it, or `design` is the expert's.
     """
-    if name in campaigns.names():
-        campaign = _continued(name, design)
-    else:
-        campaign = _begun(name, spec, design, budget or Budget(rounds=1000), evaluators)
+    fresh = name not in campaigns.names()
+    campaign = _begun(name, spec, design, budget, evaluators) if fresh else _continued(name, design)
     try:
         with campaign.locked():
             evaluator = evaluators(campaign.spec)
