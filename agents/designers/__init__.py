@@ -141,8 +141,8 @@ class Designer(Protocol):
         """The block's files. `parent` is the block in the best design so far (empty at first), or after a failed
         attempt that attempt; `findings` then says what was wrong with it. `desk` has the tools for this order."""
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
-        """Findings for the next attempt at a refused block; empty gives the block up."""
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], desk: Desk) -> list[str]:
+        """Findings for the next attempt at a refused block; empty gives the block up. Tests may be left on `desk`."""
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]

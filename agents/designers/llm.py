@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents import extra_tests
 from agents.cost import choice_of
 from agents.designers import Candidate, Context, Files, Plan, Unanswered, WorkOrder, Written
 from agents.designers.baseline import baseline
@@ -25,7 +26,11 @@ from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
 from hwlib.errors import InputError
+from verification import proposals
+from verification.proposals import Proposal
 
+TESTS = 1
+"""Proposed tests that are graded after one refusal."""
 CARRY = "carry over"
 """Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
 
@@ -64,20 +69,25 @@ class LlmDesigner:
         files = writer.write(self._model, order, contract, parent, findings, desk)
         return Written(files, self._model.name, prompts.version("rtl_writer"))
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome]) -> list[str]:
-        """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], desk: Desk) -> list[str]:
+        """The verifier's findings after the gates' own, none if it gives the block up; templates and carried blocks are
+        not mended."""
         if order.variant or order.intent == CARRY:
             return []
         contract = contracts.load(order.block)
         seen = [(outcome, condense(outcome, contract)) for outcome in outcomes]
         facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
         try:
-            return facts + ask(
-                self._model, "verifier", VerifierAnswer, _bounded, round_=order.round,
-                files=files, block=order.block, intent=order.intent, outcomes=seen, contract=contract,
+            answer = ask(
+                self._model, "verifier", VerifierAnswer, lambda answer: answer, round_=order.round, files=files,
+                block=order.block, intent=order.intent, outcomes=seen, contract=contract,
+                scenarios=proposals.names(order.block) if order.block != "top" else (),
             )  # fmt: skip
         except Unanswered:
             return facts
+        for test in answer.tests[:TESTS]:
+            extra_tests.offer(Proposal(**test.model_dump()), desk)
+        return facts + _bounded(answer) if answer.findings else []
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]

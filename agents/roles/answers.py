@@ -15,10 +15,16 @@ class _Answer(BaseModel):
 
 
 def _plain_union(schema: dict[str, Any]) -> None:
-    """All a provider that enforces schemas knows: `anyOf`, every property required, no defaults."""
+    """All a provider that enforces schemas knows of unions is `anyOf`."""
     calls = schema["properties"]["calls"]
     calls["items"] = {"anyOf": calls["items"]["oneOf"]}
-    calls.pop("default", None)
+    _all_required(schema)
+
+
+def _all_required(schema: dict[str, Any]) -> None:
+    """Every property required and none with a default, as providers want it; what is left out is still understood."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
     schema["required"] = list(schema["properties"])
     untitled(schema)
 
@@ -72,7 +78,23 @@ class WriterAnswer(_Answer):
     calls: list[AnyCall] = Field(default_factory=list)
 
 
+class Test(_Answer):
+    """A scenario of the bench to run on this block from now on, with another seed, length, pace or reset."""
+
+    model_config = ConfigDict(json_schema_extra=untitled)
+
+    scenario: str
+    seed: int
+    transactions: int
+    gap: float = Field(description="probability of a bubble a cycle, 0 to 0.6")
+    stall: float = Field(description="probability of a refusal a cycle, 0 to 0.6")
+    reset_after: int = Field(description="reset after so many input beats, 0: as it is")
+
+
 class VerifierAnswer(_Answer):
     """What was wrong, for the writer. No findings gives the attempt up."""
 
+    model_config = ConfigDict(json_schema_extra=_all_required)
+
     findings: list[str] = Field(description="each: the cause, the place (file:line), and what to write instead")
+    tests: list[Test] = Field(default_factory=list, description="at most one")

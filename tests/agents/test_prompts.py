@@ -57,7 +57,13 @@ def test_the_verifiers_longest_prompt_is_bounded(block: str) -> None:
     contract, outcome = contracts.load(block), refused(block)
     seen = [(outcome, condense(outcome, contract))]
     asked = prompts.render(
-        "verifier", block=block, intent="i" * 500, outcomes=seen, contract=contract, files=largest(block)
+        "verifier",
+        block=block,
+        intent="i" * 500,
+        outcomes=seen,
+        contract=contract,
+        files=largest(block),
+        scenarios=("a", "b"),
     )
     assert tokens(asked) < MOST_TOKENS
     assert contract.behaviour.strip() in asked[1].text

@@ -162,7 +162,7 @@ FIRST = 14 * 4 + 10
 
 def test_a_round_is_planned_with_room_for_the_writers_checks() -> None:
     script = (order("array"), asks(CHECK, edits=(("// plain", "// quick"),)), hands_in())
-    room = 4 * 3 + 4 + 10
+    room = 4 * 3 + 4 + 5 + 10
     with campaign(*script, evaluations=FIRST + room) as (result, server):
         assert "simulate: passed" in results(server, 2)
         assert json.loads(server.asked[2][1]["messages"][-2]["content"])["calls"] == [CHECK]
