@@ -32,7 +32,7 @@ def mcp(
     try:
         from agents.mcp.server import serve
     except ModuleNotFoundError as error:
-        if error.name not in ("mcp", "mcp_types"):
+        if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
         raise InputError("the MCP SDK is not installed", "rtloom mcp", "pip install 'rtloom[mcp]'") from None
     from agents.mcp.session import opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from agents.designers.space import Space
 from agents.evaluator import Evaluator
 from agents.mcp.drafts import Draft, Drafts
 from agents.progress import plain
-from agents.records import Budget
+from agents.records import Budget, Cost
 from agents.store import text_hash
 from agents.tools.desk import Built, Desk
 from agents.workshop import Workshop, best_revision
@@ -47,6 +48,16 @@ class Session:
     def round(self) -> int:
         """The number of the next design: one a submission."""
         return 1 + max((r.round for r in self.campaign.ledger.revisions()), default=0)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Book the wall time of one request: a client that thinks costs none."""
+        self.shop.clock.lap()
+        try:
+            yield
+        finally:
+            cost = Cost(wall_s=self.shop.clock.lap())
+            self.campaign.ledger.charge(f"wall/{uuid.uuid4().hex}", "wall", self.round, cost)
 
     def base(self) -> Design:
         """The design drafts build on: the accepted one, or what the campaign began from."""
