@@ -91,7 +91,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, expert: Design) -> Callable[[], dict[
         for cached in (sources, integrate.harness_digest):
             cached.cache_clear()
         judge = FlowEvaluator(SPEC)
-        judge.block_cost(expert, "eltwise")
+        judge.block_report(expert, "eltwise")
         judge.measure(expert)
         judge.model_cycles(expert.manifest)
         return {kind: dict(key) for kind, key in found.items()}
