@@ -36,12 +36,15 @@ class _Turn:
 
     draft: Files
     answer: WriterAnswer
+    refused: str = ""
+    """Why nothing of it was done; it is asked again."""
 
 
 def write(
     model: Model, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk
 ) -> Files:
-    """The block's files. Files and edits that come with calls become the draft that the tools see.
+    """The block's files. Files and edits that come with calls become the draft that the tools see; an answer that does
+    not apply is told so, and takes a round.
 
     Raises Unanswered if no usable answer comes, or none that hands the block in.
     """
@@ -53,7 +56,7 @@ def write(
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
         turn = ask(model, ROLE, WriterAnswer, accept, round_=order.round, after=said, files=shown, **values)
-        if not turn.answer.calls:
+        if not turn.answer.calls and not turn.refused:
             return turn.draft
         draft, left = turn.draft, left - 1
         spoken = Message("assistant", turn.answer.model_dump_json())
@@ -62,7 +65,7 @@ def write(
             shown, said, spoken = draft, (), Message("assistant", calls.model_dump_json())
         said = (*said, spoken)
         room = min(RESULTS, ROOM - _length(shown, values, said))
-        said = (*said, _results(turn.answer.calls, replace(desk, draft=draft), left, max(LEAST, room)))
+        said = (*said, _results(turn, replace(desk, draft=draft), left, max(LEAST, room)))
 
 
 def _length(files: Files, values: dict[str, Any], said: tuple[Message, ...]) -> int:
@@ -72,19 +75,24 @@ def _length(files: Files, values: dict[str, Any], said: tuple[Message, ...]) -> 
 
 
 def _accept(answer: WriterAnswer, draft: Files, parent: Files, block: str, tools: bool) -> _Turn:
-    """The draft after the answer, before any tool runs; ValueError says what about it is refused."""
-    if answer.calls and not tools:
-        raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
-    changed = apply(answer, draft, block) if answer.files or answer.edits else draft
-    if not answer.calls and (changed == parent or not changed):
-        raise ValueError("nothing was changed")
+    """The draft after the answer, before any tool runs; ValueError, where no round is left, says what is refused."""
+    try:
+        if answer.calls and not tools:
+            raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
+        changed = apply(answer, draft, block) if answer.files or answer.edits else draft
+        if not answer.calls and (changed == parent or not changed):
+            raise ValueError("nothing was changed")
+    except ValueError as error:
+        if not tools:
+            raise
+        return _Turn(draft, answer, str(error))
     return _Turn(changed, answer)
 
 
-def _results(calls: Sequence[Call], desk: Desk, left: int, most: int) -> Message:
-    """What the calls gave, one after the other, within bounds."""
-    parts: list[str] = []
-    for number, call in enumerate(calls):
+def _results(turn: _Turn, desk: Desk, left: int, most: int) -> Message:
+    """What the calls gave, one after the other, within bounds; of a refused answer why."""
+    parts = [f"Nothing of that answer was done: {turn.refused}\n"] if turn.refused else []
+    for number, call in enumerate([] if turn.refused else turn.answer.calls):
         room = max(0, most - sum(map(len, parts)))
         text = cut(use(call, desk), room) if number < CALLS else f"refused: at most {CALLS} calls in an answer"
         parts.append(f"## {_named(call)}\n{text}\n")

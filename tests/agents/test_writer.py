@@ -156,6 +156,24 @@ def test_an_unknown_tool_is_an_answer_to_be_repaired() -> None:
         assert "calls.0" in results(server, 2)
 
 
+def test_edits_that_do_not_apply_are_told_and_mended() -> None:
+    lost = swap("array", "nowhere", "quick")
+    with campaign(order("array"), lost, lost, swap("array", "plain", "quick")) as (result, server):
+        assert len(server.asked) == 4
+        assert "Nothing of that answer was done: edit of array.v" in results(server, 3)
+        assert "You may ask for tools 2 more times." in results(server, 3)
+        assert text_of(result, "array").startswith("// quick")
+
+
+def test_edits_that_never_apply_give_the_block_up() -> None:
+    lost = swap("array", "nowhere", "quick")
+    with campaign(order("array"), *[lost] * 6) as (result, server):
+        assert len(server.asked) == 7
+        assert result.accepted is not None
+        assert result.accepted.round == 0
+        assert any("occurs 0 times, not once" in lesson for lesson in result.status.lessons)
+
+
 FIRST = 14 * 4 + 10
 """Evaluations of the first round: every block's gates and synthesis, the whole's gates and measurement."""
 
