@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agents.designers import BlockCost
 from agents.records import Figures, GateOutcome
 from hwlib.design import Design, Manifest
 from hwlib.spec import Spec
+
+if TYPE_CHECKING:
+    from verification.proposals import Grade, Proposal
 
 BLOCK_GATES = ("policy", "lint", "simulate")
 """Gates each written block must pass before its design is assembled, cheapest first; the dearer ones judge wholes."""
@@ -57,6 +61,12 @@ class Evaluator(Protocol):
 
     def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
         """The quick verdict on one block: what a draft is tried with, not what accepts it."""
+
+    def check_tests(self, design: Design, block: str, tests: Sequence[Proposal]) -> GateOutcome:
+        """Run tests that were kept for `block` on it."""
+
+    def grade_test(self, block: str, test: Proposal) -> Grade:
+        """Whether a proposed test finds a planted fault that the block's bench leaves."""
 
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         """Run one of DESIGN_GATES on the whole design."""

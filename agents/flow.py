@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -15,15 +17,17 @@ from agents.kept import kept, sources
 from agents.records import Fact, GateOutcome
 from agents.strictness import gate_context
 from agents.workload import WorkloadCycles, compiler, content
-from hwlib.design import Design, Manifest, block_parameters, platform_files
+from hwlib import templates
+from hwlib.design import Design, Manifest, block_parameters, platform_files, read_design
 from hwlib.files import write_whole
 from hwlib.spec import Spec
 from hwlib.tech import technology
 from mfm import api as mfm_api
-from verification import cache, gates, timing, toolchain
+from verification import cache, gates, proposals, timing, toolchain
 from verification.gates import integrate
 from verification.judgement import QUICK_TRANSACTIONS
 from verification.memory_macros import macros_of
+from verification.proposals import Grade, Proposal
 from verification.synthesize import synthesize, synthesize_block, technology_digest
 from verification.system.simulation import MemoryModel
 
@@ -57,6 +61,14 @@ class FlowEvaluator:
         """The gates side by side, at the design's parameters."""
         hasty = replace(self._context, transactions=QUICK_TRANSACTIONS)
         return tuple(_outcome(result) for result in gates.quick_verdict(gates.Candidate(design, block), hasty))
+
+    def check_tests(self, design: Design, block: str, tests: Sequence[Proposal]) -> GateOutcome:
+        """The tests by themselves, on one simulator."""
+        return _outcome(proposals.run(gates.Candidate(design, block), tests))
+
+    def grade_test(self, block: str, test: Proposal) -> Grade:
+        """Against the templates' default block, which no designer wrote and the expert did not either."""
+        return proposals.grade(_reference().closure_files(block), block, test)
 
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         """One gate on the whole design."""
@@ -113,6 +125,17 @@ class FlowEvaluator:
             "clock": str(spec.clock_ns),
             "tools": toolchain.fingerprint(),
         }
+
+
+@lru_cache
+def _reference() -> Design:
+    """The templates' defaults as a design, laid out in the cache."""
+    texts = {name: text for block in templates.blocks() for name, text in templates.render(block,
+             *templates.defaults()[block]).items()}  # fmt: skip
+    folder = cache.entry("reference", cache.digest(texts)[:24])
+    if not folder.exists():
+        templates.render_design(folder, Manifest(name="reference", parameters={}, clock_ns=10), templates.defaults())
+    return read_design(folder)
 
 
 def _outcome(result: gates.GateResult) -> GateOutcome:

@@ -21,10 +21,13 @@ from langgraph.types import Send, interrupt
 from agents.state import BlockResult, BlockState, State
 from agents.steps import blocks, planning, whole
 from agents.workshop import TOP_LEVEL, Workshop
+from hwlib.errors import InputError
 
 
 def plan(state: State, runtime: Runtime[Workshop]) -> State:
     """The planner sets the round's parameters and orders the blocks to write."""
+    if runtime.context is None:
+        raise InputError("this graph was given no campaign to work on", "plan", "campaigns run with: rtloom run SPEC")
     return planning.plan_round(state, runtime.context)
 
 
@@ -105,16 +108,18 @@ def unless_void(state: State) -> str:
     return "review" if state["verdict"] == "waiting" else "settle"
 
 
-def build(checkpointer: Any) -> CompiledStateGraph[State, Workshop, State, State]:
-    """The campaign's graph over `checkpointer`."""
-    block = StateGraph(BlockState, context_schema=Workshop, output_schema=BlockResult)
+def build(
+    checkpointer: Any, context: type[Workshop] | None = Workshop
+) -> CompiledStateGraph[State, Workshop, State, State]:
+    """The campaign's graph over `checkpointer`. Without `context` it can be looked at, not run."""
+    block = StateGraph(BlockState, context_schema=context, output_schema=BlockResult)
     block.add_node("write", write)
     block.add_node("verify", verify)
     block.add_edge(START, "write")
     block.add_edge("write", "verify")
     block.add_conditional_edges("verify", lambda s: END if s["done"] else "write", ["write", END])
 
-    graph = StateGraph(State, context_schema=Workshop)
+    graph = StateGraph(State, context_schema=context)
     graph.add_node("block", block.compile())
     for node in (plan, climb, assemble, gate, measure, decide, review, accept, settle):
         graph.add_node(node.__name__, node)

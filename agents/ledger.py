@@ -169,6 +169,11 @@ class Ledger:
         rows = self._rows("select value from facts where name = ?", name)
         return str(rows[0][0]) if rows else ""
 
+    def facts(self, prefix: str) -> dict[str, str]:
+        """The values under names that begin with `prefix`, by name in order."""
+        found = "select name, value from facts where substr(name, 1, ?) = ? order by name"
+        return dict(self._rows(found, len(prefix), prefix))
+
     def _write(self, statement: str, *values: object) -> None:
         with self._lock, self._guarded():
             self._db.execute(statement, values)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
+
+from typing_extensions import TypedDict  # before Python 3.12, pydantic makes schemas of no other
 
 Verdict = Literal["refused", "measured", "waiting", "approved"]
 """What became of the round's revision: measured is not better than the best; waiting is, but a person must agree."""

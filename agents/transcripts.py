@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.roles.ask import COMPLAINT
+from agents.roles.writer import REFUSED
 
 _SAID = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
@@ -80,7 +81,10 @@ def _exchanges(folder: Path) -> Iterator[dict[str, Any]]:
 def _complaint(exchange: dict[str, Any]) -> str:
     """Why the answer before was unusable; empty for a first try."""
     text: str = exchange["request"]["messages"][-1]["text"]
-    return text.removeprefix(COMPLAINT).partition("\n")[0].strip() if text.startswith(COMPLAINT) else ""
+    for start in (COMPLAINT, REFUSED):
+        if text.startswith(start):
+            return text.removeprefix(start).partition("\n")[0].strip()
+    return ""
 
 
 def _answer(exchange: dict[str, Any]) -> dict[str, Any]:

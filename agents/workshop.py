@@ -109,14 +109,16 @@ def context(state: State, shop: Workshop) -> Context:
 
 
 def orders_left(campaign: Campaign, number: int) -> int:
-    """Blocks that round `number` may order: what the evaluations left pay for, with repairs, checks and the whole."""
+    """Blocks that round `number` may order: what the evaluations left pay for, with repairs and the whole; of the llm
+    designer the writers' checks and the verifiers' tests, graded after a refusal and run on attempts, too."""
     allowed = campaign.settings.budget.evaluations
     if allowed is None:
         return 10_000
     spent = sum(campaign.ledger.spent(r).evaluations for r in range(number))
     settings = campaign.settings
-    checks = settings.tool_checks if settings.designer == "llm" else 0
-    each = BLOCK_EVALUATIONS * (1 + settings.repairs) + checks
+    each = BLOCK_EVALUATIONS * (1 + settings.repairs)
+    if settings.designer == "llm":
+        each += settings.tool_checks + 2 * settings.repairs + 1
     return max(0, (allowed - spent - DESIGN_EVALUATIONS) // each)
 
 

@@ -10,6 +10,9 @@ import typer
 from agents.cli.campaigns import BUDGET_HELP, DEFAULT_SPEC, SHOWN_SPEC, parse_budget
 from hwlib.errors import InputError
 
+DESIGNS = 1000
+"""Whole designs a client may hand in unless the budget says otherwise."""
+
 
 def mcp(
     campaign: Annotated[
@@ -29,13 +32,15 @@ def mcp(
     try:
         from agents.mcp.server import serve
     except ModuleNotFoundError as error:
-        if error.name not in ("mcp", "mcp_types"):
+        if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
         raise InputError("the MCP SDK is not installed", "rtloom mcp", "pip install 'rtloom[mcp]'") from None
     from agents.mcp.session import opened
     from hwlib.spec import read_spec
 
     asked = read_spec(spec)
-    limits = parse_budget(budget) if budget else None
+    limits = parse_budget(budget or [])
+    if "rounds" not in limits.model_fields_set:
+        limits = limits.model_copy(update={"rounds": DESIGNS})
     with opened(campaign or f"{asked.name}-mcp", asked, design, limits) as session:
         serve(session)

@@ -169,8 +169,8 @@ class Designer(Protocol):
         attempt that attempt; `findings` then says what was wrong with it, and `talk` how it came about. `desk` has the
         tools for this order."""
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
-        """Findings for the next attempt at a refused block."""
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], desk: Desk, talk: Talk) -> Reading:
+        """Findings for the next attempt at a refused block. Tests may be left on `desk`."""
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from agents import extra_tests
 from agents.cost import choice_of
 from agents.designers import Candidate, Context, Files, Plan, Reading, Talk, Unanswered, WorkOrder, Written, planning
 from agents.designers.baseline import baseline
@@ -25,6 +26,11 @@ from agents.roles.condense import FAULTS, LINE, condense
 from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
+from verification import proposals
+from verification.proposals import Proposal
+
+TESTS = 1
+"""Proposed tests that are graded after one refusal."""
 
 
 class LlmDesigner:
@@ -84,8 +90,9 @@ class LlmDesigner:
             return Written(said.value, writers[step].name, version, Talk(said.messages, step + 1))
         raise AssertionError("the last step answers or raises")
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
-        """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], desk: Desk, talk: Talk) -> Reading:
+        """The verifier's findings after the gates' own, none if it gives the block up; templates and carried blocks are
+        not mended."""
         if order.variant or order.intent == CARRY:
             return Reading([])
         if self._without & {"condensation", "roles"}:
@@ -93,14 +100,18 @@ class LlmDesigner:
         contract = contracts.load(order.block)
         seen = [(outcome, condense(outcome, contract)) for outcome in outcomes]
         facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
-        messages = block_talk.judged(talk.messages, seen)
+        scenarios = proposals.names(order.block) if order.block != "top" else ()
+        messages = block_talk.judged(talk.messages, seen, scenarios)
         if not messages:
-            messages = block_talk.judged(block_talk.opened(order, files, (), writing=False), seen)
+            messages = block_talk.judged(block_talk.opened(order, files, (), writing=False), seen, scenarios)
         try:
-            said = block_talk.turn(self._team.verifier, "verifier", order, messages, _bounded)
+            said = block_talk.turn(self._team.verifier, "verifier", order, messages, lambda answer: answer)
         except Unanswered:
             return Reading(facts, talk)
-        return Reading(facts + said.value, replace(talk, messages=said.messages))
+        for test in said.value.tests[:TESTS]:
+            extra_tests.offer(Proposal(**test.model_dump()), desk)
+        findings = facts + _bounded(said.value) if said.value.findings else []
+        return Reading(findings, replace(talk, messages=said.messages))
 
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]

@@ -82,7 +82,7 @@ class SearchDesigner:
         """The template's text."""
         return Written(self._library.render(choice_of(order)))
 
-    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], talk: Talk) -> Reading:
+    def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], desk: Desk, talk: Talk) -> Reading:
         """A template is not mended: the variant is given up, and later rounds leave it out."""
         return Reading([])
 

@@ -88,7 +88,8 @@ def tools() -> list[Tool]:
 def answer(session: Session, name: str, arguments: dict[str, Any]) -> CallToolResult:
     """A tool's result, or one line that says what is wrong with the request."""
     try:
-        return _result(cut(shown(_answer(session, name, arguments))))
+        with session.timed():
+            return _result(cut(shown(_answer(session, name, arguments))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "arguments"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from agents.designers.space import Space
 from agents.evaluator import Evaluator
 from agents.mcp.drafts import Draft, Drafts
 from agents.progress import plain
-from agents.records import Budget
+from agents.records import Budget, Cost
 from agents.store import text_hash
 from agents.tools.desk import Built, Desk
 from agents.workshop import Workshop, best_revision
@@ -27,6 +28,7 @@ from hwlib.design import EXPERT, Design, Manifest, read_design
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 
+BUDGET = Budget(rounds=1000)
 BASE = "base"
 """The campaign's folder with the design it began from."""
 
@@ -46,6 +48,16 @@ class Session:
     def round(self) -> int:
         """The number of the next design: one a submission."""
         return 1 + max((r.round for r in self.campaign.ledger.revisions()), default=0)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Book the wall time of one request: a client that thinks costs none."""
+        self.shop.clock.lap()
+        try:
+            yield
+        finally:
+            cost = Cost(wall_s=self.shop.clock.lap())
+            self.campaign.ledger.charge(f"wall/{uuid.uuid4().hex}", "wall", self.round, cost)
 
     def base(self) -> Design:
         """The design drafts build on: the accepted one, or what the campaign began from."""
@@ -93,17 +105,15 @@ def opened(
     name: str,
     spec: Spec,
     design: str = "",
-    budget: Budget | None = None,
+    budget: Budget = BUDGET,
     evaluators: Callable[[Spec], Evaluator] = api.flow_evaluator,
 ) -> Iterator[Session]:
     """The campaign called `name`, begun on `spec` from `design` (empty: the templates' defaults) if there is none.
 
     InputError if it is another designer's, another process holds it, or `design` is the expert's.
     """
-    if name in campaigns.names():
-        campaign = _continued(name, design)
-    else:
-        campaign = _begun(name, spec, design, budget or Budget(rounds=1000), evaluators)
+    fresh = name not in campaigns.names()
+    campaign = _begun(name, spec, design, budget, evaluators) if fresh else _continued(name, design)
     try:
         with campaign.locked():
             evaluator = evaluators(campaign.spec)

@@ -15,10 +15,16 @@ class _Answer(BaseModel):
 
 
 def _plain_union(schema: dict[str, Any]) -> None:
-    """All a provider that enforces schemas knows: `anyOf`, every property required, no defaults."""
+    """All a provider that enforces schemas knows of unions is `anyOf`."""
     calls = schema["properties"]["calls"]
     calls["items"] = {"anyOf": calls["items"]["oneOf"]}
-    calls.pop("default", None)
+    _all_required(schema)
+
+
+def _all_required(schema: dict[str, Any]) -> None:
+    """Every property required and none with a default, as providers want it; what is left out is still understood."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
     schema["required"] = list(schema["properties"])
     untitled(schema)
 
@@ -68,9 +74,22 @@ class Edit(_Answer):
     replace: str
 
 
+class Test(_Answer):
+    """A scenario of the bench to run on this block from now on, with another seed, length, pace or reset."""
+
+    model_config = ConfigDict(json_schema_extra=untitled)
+
+    scenario: str
+    seed: int
+    transactions: int
+    gap: float = Field(description="probability of a bubble a cycle, 0 to 0.6")
+    stall: float = Field(description="probability of a refusal a cycle, 0 to 0.6")
+    reset_after: int = Field(description="reset after so many input beats, 0: as it is")
+
+
 class BlockAnswer(_Answer):
     """A turn on a block. The RTL writer fills files and edits (files replace; edits apply to what is not replaced), and
-    calls to use tools first; the verifier fills findings. The rest stays empty."""
+    calls to use tools first; the verifier fills findings, and tests if it has any. The rest stays empty."""
 
     model_config = ConfigDict(json_schema_extra=_plain_union)
 
@@ -80,6 +99,7 @@ class BlockAnswer(_Answer):
     findings: list[str] = Field(
         default=[], description="each: the cause, the place (file:line), and what to write instead; none gives it up"
     )
+    tests: list[Test] = Field(default=[], description="at most one")
 
 
 def schema_of(answer: type[BaseModel]) -> dict[str, Any]:

@@ -57,10 +57,11 @@ def _in(finding: str, heard: str) -> bool:
     )
 
 
-def judged(talk: Messages, outcomes: Sequence[tuple[GateOutcome, Sequence[str]]]) -> Messages:
-    """`talk` with the verifier asked to read what the gates said: outcomes, each with its condensed findings."""
+def judged(talk: Messages, outcomes: Sequence[tuple[GateOutcome, Sequence[str]]], scenarios: Sequence[str]) -> Messages:
+    """`talk` with the verifier asked to read what the gates said: outcomes, each with its condensed findings.
+    scenarios: those of the bench that a proposed test may vary."""
     shown = [(outcome, bounds.shortened(findings)) for outcome, findings in outcomes]
-    return _further(talk, "verifier", prompts.turn("verifier", "turn", outcomes=shown))
+    return _further(talk, "verifier", prompts.turn("verifier", "turn", outcomes=shown, scenarios=scenarios))
 
 
 def answered(talk: Messages, results: str) -> Messages:

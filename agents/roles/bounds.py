@@ -10,7 +10,7 @@ from agents.models import Message
 
 MOST_BYTES = 70_000
 """Of a request: its messages and schema. Under 24,000 tokens, at three bytes a token or more."""
-EDITED = 18_000
+EDITED = 16_000
 """A block of more bytes is changed by edits: whole files, twice over, would not fit one conversation."""
 MOST_FINDINGS = 12
 FINDING = 500

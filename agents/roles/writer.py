@@ -16,11 +16,15 @@ from agents.roles.edits import apply
 from agents.tools import Call
 from agents.tools.desk import Desk
 from agents.tools.use import cut, use
+from hwlib.errors import plain
 
+ROLE = "rtl_writer"
 CALLS = 4
 """Tools used in one answer at most; further calls are not made."""
 RESULTS = 16_000
 """Characters of the results of one answer's calls."""
+REFUSED = "Nothing of that answer was done: "
+"""How the message begins that asks again after an answer that does not apply."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class _Turn:
 
     draft: Files
     answer: BlockAnswer
+    refused: str = ""
+    """Why nothing of it was done; it is asked again."""
 
 
 def write(
@@ -52,14 +58,14 @@ def write(
                 raise
             messages = fresh = block_talk.opened(order, draft, findings, writing=True)
             continue
-        asked, draft = said.value.answer, said.value.draft
-        if not asked.calls:
+        turn, draft = said.value, said.value.draft
+        if not turn.answer.calls and not turn.refused:
             return Said(draft, said.messages)
         left -= 1
-        results = _results(asked.calls, replace(desk, draft=draft), left)
+        results = _results(turn, replace(desk, draft=draft), left)
         messages = block_talk.answered(said.messages, results)
         if not messages:
-            messages = _anew(block_talk.opened(order, draft, findings, writing=True), asked, results)
+            messages = _anew(block_talk.opened(order, draft, findings, writing=True), turn.answer, results)
 
 
 def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:
@@ -70,20 +76,25 @@ def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:
 
 
 def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools: bool) -> _Turn:
-    """The draft after the answer, before any tool runs; ValueError says what about it is refused."""
-    if answer.calls and not tools:
-        raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
-    changed = apply(answer, draft, block) if answer.files or answer.edits else draft
-    if not answer.calls and (changed == parent or not changed):
-        raise ValueError("nothing was changed")
+    """The draft after the answer, before any tool runs; ValueError, where no round is left, says what is refused."""
+    try:
+        if answer.calls and not tools:
+            raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
+        changed = apply(answer, draft, block) if answer.files or answer.edits else draft
+        if not answer.calls and (changed == parent or not changed):
+            raise ValueError("nothing was changed")
+    except ValueError as error:
+        if not tools:
+            raise
+        return _Turn(draft, answer, str(error))
     return _Turn(changed, answer)
 
 
-def _results(calls: Sequence[Call], desk: Desk, left: int) -> str:
-    """What the calls gave, one after the other, within bounds."""
-    parts: list[str] = []
-    for number, call in enumerate(calls):
-        room = RESULTS - sum(map(len, parts))
+def _results(turn: _Turn, desk: Desk, left: int) -> str:
+    """What the calls gave, one after the other, within bounds; of a refused answer why."""
+    parts = [f"{REFUSED}{turn.refused}\n"] if turn.refused else []
+    for number, call in enumerate([] if turn.refused else turn.answer.calls):
+        room = max(0, RESULTS - sum(map(len, parts)))
         text = cut(use(call, desk), room) if number < CALLS else f"refused: at most {CALLS} calls in an answer"
         parts.append(f"## {_named(call)}\n{text}\n")
     parts.append(f"You may ask for tools {left} more times." if left else "No tools are left: hand the block in.")
@@ -92,4 +103,4 @@ def _results(calls: Sequence[Call], desk: Desk, left: int) -> str:
 
 def _named(call: Call) -> str:
     """The call as it is spoken of: the tool and its arguments."""
-    return " ".join(str(value) for value in call.model_dump(mode="json").values())
+    return plain(" ".join(str(value) for value in call.model_dump(mode="json").values()), 200)

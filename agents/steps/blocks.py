@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from agents import expectations
+from agents import expectations, extra_tests
 from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES
@@ -17,6 +17,7 @@ from agents.tools.desk import Built, Desk
 from agents.workshop import LESSON_CHARACTERS, Workshop, as_order, manifest_text, run_gates
 from hwlib import contracts
 from hwlib.design import Design, read_design
+from verification.proposals import NAME as EXTRA
 
 _TALK = TypeAdapter(Talk)
 
@@ -104,7 +105,7 @@ def _keep_talk(talk: Talk, shop: Workshop) -> str:
 def _reading(state: BlockState, order: WorkOrder, candidate: Candidate, shop: Workshop) -> Reading:
     files = {name: shop.campaign.texts.get(content) for name, content in state["files"].items()}
     try:
-        return shop.designer.read(order, files, candidate.outcomes, _talk(state, shop))
+        return shop.designer.read(order, files, candidate.outcomes, _desk(order, state, shop), _talk(state, shop))
     except BudgetSpent:
         return Reading([])
 
@@ -121,8 +122,7 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
         missing = "a block it instantiates has no passing candidate"
         return replace(blank, outcomes=(GateOutcome("closure", order.block, False, (missing,)),))
     key = f"{order.key}/{text_hash(str(sorted(state['files'].items())))[:12]}"
-    outcomes = run_gates(BLOCK_GATES, order.block, key, order.round,
-                          lambda gate: shop.evaluator.check_block(design, order.block, gate), shop)  # fmt: skip
+    outcomes = _judge(design, order, key, shop)
     if not all(outcome.passed for outcome in outcomes):
         return replace(blank, outcomes=outcomes)
     try:
@@ -133,6 +133,19 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
     shop.tell("done", "verify", order.round, block=order.block,
               text=f"{order.variant} {cost.area_um2:.0f} um2 {cost.period_ns:.2f} ns")  # fmt: skip
     return replace(blank, passed=True, outcomes=outcomes, cost=cost)
+
+
+def _judge(design: Design, order: WorkOrder, key: str, shop: Workshop) -> tuple[GateOutcome, ...]:
+    """The block's gates, then the tests a verifier added in earlier rounds, if there are any."""
+    extra = extra_tests.kept(shop.campaign.ledger, order.block, order.round)
+
+    def run(gate: str) -> GateOutcome:
+        if gate == EXTRA:
+            return shop.evaluator.check_tests(design, order.block, extra)
+        return shop.evaluator.check_block(design, order.block, gate)
+
+    names = (*BLOCK_GATES, EXTRA) if extra else BLOCK_GATES
+    return run_gates(names, order.block, key, order.round, run, shop)
 
 
 def _bench_design(hashes: dict[str, str], state: BlockState, shop: Workshop) -> Design | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.cost import Choice, size
@@ -15,6 +15,7 @@ from agents.records import GateOutcome
 from hwlib import contracts
 from hwlib.design import Design, Manifest
 from hwlib.spec import Budgets, Spec
+from verification.proposals import Grade, Proposal
 
 SPEC = Spec(name="toy", clock_ns=20.0, budgets=Budgets(macs_per_cycle=64, scratchpad_kib=16))
 VARIANTS = {"plain": (1.0, 1.0), "quick": (1.1, 0.6), "lean": (0.8, 1.1), "broken": (0.1, 0.1)}
@@ -47,6 +48,14 @@ class ToyEvaluator:
 
     def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
         return tuple(self.check_block(design, block, gate) for gate in ("policy", "lint", "simulate"))
+
+    def check_tests(self, design: Design, block: str, tests: Sequence[Proposal]) -> GateOutcome:
+        """Lean blocks fail the scenario `corners`."""
+        bad = _variant(design, block) == "lean" and any(test.scenario == "corners" for test in tests)
+        return GateOutcome("extra", block, not bad, ("proposed corners: acc.data is 1, expected 2",) if bad else ())
+
+    def grade_test(self, block: str, test: Proposal) -> Grade:
+        return Grade(("a fault",)) if test.scenario == "corners" else Grade((), "it finds none of the 3 faults")
 
     def check_design(self, design: Design, gate: str) -> GateOutcome:
         self._work()

@@ -100,6 +100,13 @@ def test_a_refused_block_goes_back_with_the_verifiers_findings() -> None:
         assert "// broken" in mending
 
 
+def test_a_verifier_without_findings_gives_the_block_up() -> None:
+    script = (order("array"), swap("array", "plain", "broken"), says({"findings": []}))
+    with campaign(*script) as (result, server):
+        assert len(server.asked) == 3
+        assert any("refused by simulate" in lesson for lesson in result.status.lessons)
+
+
 def test_repairs_are_bounded_and_the_best_stays() -> None:
     finding = says({"findings": ["no"]})
     longer = [swap("array", "broken\n", "broken\n//\n"), swap("array", "broken\n//\n", "broken\n")]

@@ -16,6 +16,7 @@ from agents import api, cli
 from agents.campaign import Campaign, home
 from agents.cost import Choice
 from agents.mcp.requests import Check, OfBase, RunGates, SubmitDesign, SubmitDraft
+from agents.mcp.server import answer
 from agents.mcp.session import Session, opened
 from agents.records import Budget
 from agents.roles.answers import File
@@ -217,3 +218,21 @@ def test_the_experts_rtl_is_no_start(capsys: pytest.CaptureFixture[str]) -> None
     assert cli.run(["mcp", "--campaign", "door", "--design", "expert"]) == 2
     assert "writers do not see the expert's" in capsys.readouterr().err
     assert not (home() / "door").exists()
+
+
+def test_without_the_sdk_it_is_said_how_to_get_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "agents.mcp.server", raising=False)
+    monkeypatch.setitem(sys.modules, "mcp.server.lowlevel", None)
+    assert cli.run(["mcp"]) == 2
+    assert capsys.readouterr().err == "rtloom: rtloom mcp: the MCP SDK is not installed; pip install 'rtloom[mcp]'\n"
+
+
+def test_only_the_time_of_requests_counts(tmp_path: Path) -> None:
+    with opened("door", SPEC, str(toy(tmp_path / "start")), evaluators=ToyEvaluator) as session:
+        result = answer(session, "read_contract", {"block": "array"})
+        assert not result.is_error
+        spent = session.campaign.ledger.spent()
+        assert (spent.evaluations, spent.tokens) == (0, 0)
+        assert 0 < spent.wall_s < 60

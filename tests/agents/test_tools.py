@@ -90,6 +90,22 @@ def test_the_campaigns_evaluations_are_a_bound_too(campaign: Campaign) -> None:
     assert campaign.ledger.spent().evaluations == 10
 
 
+class Dying(ToyEvaluator):
+    """The judge of a process that is killed at its work."""
+
+    def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
+        raise KeyboardInterrupt
+
+
+def test_a_check_cut_short_is_made_again_and_paid_once(campaign: Campaign) -> None:
+    at = desk(campaign, {f"{BLOCK}.v": "// quick\n"}, judge=Dying(SPEC))
+    with pytest.raises(KeyboardInterrupt):
+        call("check_draft", at)
+    assert call("check_draft", replace(at, judge=ToyEvaluator(SPEC))).endswith("simulate: passed")
+    assert call("check_draft", at).endswith("simulate: passed")
+    assert campaign.ledger.spent().evaluations == 1
+
+
 def test_there_must_be_a_draft(campaign: Campaign) -> None:
     assert (
         call("check_draft", desk(campaign, {}))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents.campaign import Campaign
+from agents.roles.bounds import MOST_BYTES as ROOM
 from tests.agents.fake_server import Answer, Server
 from tests.agents.test_llm import campaign, order, says, swap, text_of
 
@@ -84,6 +85,21 @@ def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
         assert [message["role"] for message in second[len(first) :]] == ["assistant", "user"]
 
 
+def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() -> None:
+    long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 1800 + "endmodule\n"
+    reads = [{"tool": "read_contract", "block": block} for block in ("matrix_unit", "vector_unit", "sequencer")]
+    script = (order("array"), asks(*reads), asks(CHECK, files={"array.v": long}), hands_in())
+    with campaign(*script) as (result, server):
+        kept, anew = (server.asked[number][1]["messages"] for number in (2, 3))
+        assert len(kept) == len(anew) == 4
+        assert "// plain" in kept[1]["content"]
+        assert long in anew[1]["content"]
+        assert "a line of the draft" not in anew[2]["content"]
+        assert "simulate: passed" in anew[3]["content"]
+        assert sum(len(message["content"]) for message in anew) < ROOM
+        assert text_of(result, "array") == long
+
+
 def test_tools_are_offered_a_bounded_number_of_times() -> None:
     read = asks({"tool": "compare"})
     script = (order("array"), read, read, read, read, read, swap("array", "plain", "quick"))
@@ -140,13 +156,31 @@ def test_an_unknown_tool_is_an_answer_to_be_repaired() -> None:
         assert "calls.0" in results(server, 2)
 
 
+def test_edits_that_do_not_apply_are_told_and_mended() -> None:
+    lost = swap("array", "nowhere", "quick")
+    with campaign(order("array"), lost, lost, swap("array", "plain", "quick")) as (result, server):
+        assert len(server.asked) == 4
+        assert "Nothing of that answer was done: edit of array.v" in results(server, 3)
+        assert "You may ask for tools 2 more times." in results(server, 3)
+        assert text_of(result, "array").startswith("// quick")
+
+
+def test_edits_that_never_apply_give_the_block_up() -> None:
+    lost = swap("array", "nowhere", "quick")
+    with campaign(order("array"), *[lost] * 6) as (result, server):
+        assert len(server.asked) == 7
+        assert result.accepted is not None
+        assert result.accepted.round == 0
+        assert any("occurs 0 times, not once" in lesson for lesson in result.status.lessons)
+
+
 FIRST = 14 * 4 + 10
 """Evaluations of the first round: every block's gates and synthesis, the whole's gates and measurement."""
 
 
 def test_a_round_is_planned_with_room_for_the_writers_checks() -> None:
     script = (order("array"), asks(CHECK, edits=(("// plain", "// quick"),)), hands_in())
-    room = 4 * 3 + 4 + 10
+    room = 4 * 3 + 4 + 5 + 10
     with campaign(*script, evaluations=FIRST + room) as (result, server):
         assert "simulate: passed" in results(server, 2)
         assert json.loads(server.asked[2][1]["messages"][-2]["content"])["calls"] == [CHECK]

@@ -128,7 +128,7 @@ def loop(block: str, whole: bool) -> list[list[Piece]]:
             written = designer.write(order, contract, files, findings, desk(order), talk)
             files, talk = written.files, written.talk
             if attempt + 1 < ATTEMPTS:
-                reading = designer.read(order, files, OUTCOMES, talk)
+                reading = designer.read(order, files, OUTCOMES, desk(order), talk)
                 findings, talk = reading.findings, reading.talk
     return [pieces(body) for body in server.asked]
 
