@@ -18,6 +18,7 @@ from agents.models.stream import closed_on_interrupt
 from agents.models.team import cast
 from agents.progress import Progress, silent
 from agents.records import Budget, CampaignResult, CampaignState, CampaignStatus, PendingReview, Revision
+from agents.roles import omissions
 from agents.spending import Spending, spending
 from agents.workshop import Workshop, best_revision
 from hwlib.design import EXPERT, Design, read_design
@@ -54,21 +55,25 @@ def start_campaign(
     review: ReviewMode = "auto",
     name: str = "",
     prices: Path | None = None,
+    drafts: int = 1,
+    without: tuple[str, ...] = (),
     progress: Progress = silent,
     evaluators: Evaluators = flow_evaluator,
     designers: Designers | None = None,
 ) -> CampaignResult:
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
-    `model` is what --model says (`models.team`), `prices` a table over the shipped one. `evaluators` and `designers`
+    `model` is what --model says (`models.team`), `prices` a table over the shipped one, `drafts` how many of each order
+    an LLM designer writes, `without` what it does without (`roles.omissions`). `evaluators` and `designers`
     make the judge and the designer, in place of the real judge and the one that is asked for.
     Raises InputError if a campaign of that name exists, or the spec, model, key, prices or budget is bad; a campaign
     that fails so before it judged anything leaves nothing behind.
     """
+    omissions.check(without)
     asked = spec if isinstance(spec, Spec) else read_spec(spec)
     settings = Settings(
         name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review,
-        prices=_prices(model, prices),
+        prices=_prices(model, prices), drafts=drafts, without=without,
     )  # fmt: skip
     return _begin(asked, settings, progress, evaluators, designers)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ledger import Ledger
 from agents.models.prices import Price
@@ -41,6 +41,10 @@ class Settings(BaseModel):
     """Answers of an RTL writer that may ask for tools before it hands a block in."""
     tool_checks: int = 4
     """Drafts judged for a writer in one order, each an evaluation."""
+    drafts: int = Field(default=1, ge=1, le=8)
+    """Drafts of each order of an LLM planner, where the evaluations allow."""
+    without: tuple[str, ...] = ()
+    """What an LLM designer goes without (`agents.roles.omissions`)."""
     workers: int = 2
     prices: dict[str, Price] = {}
     """Of the models of this campaign, where they are known; as listed when it began."""

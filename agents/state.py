@@ -16,6 +16,8 @@ class Order(TypedDict):
     variant: str
     options: dict[str, int | str]
     intent: str
+    draft: int
+    expected: dict[str, float]
 
 
 def merge(old: dict[str, bool], new: dict[str, bool] | None) -> dict[str, bool]:

@@ -82,8 +82,9 @@ def best_revision(campaign: Campaign) -> Revision | None:
 
 def as_data(order: WorkOrder) -> Order:
     return Order(
-        round=order.round, block=order.block, variant=order.variant, options=order.options, intent=order.intent
-    )
+        round=order.round, block=order.block, variant=order.variant, options=order.options, intent=order.intent,
+        draft=order.draft, expected=order.expected,
+    )  # fmt: skip
 
 
 def as_order(data: Order) -> WorkOrder:

@@ -16,7 +16,18 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, serving, verifying
+from agents.cli import (
+    ablating,
+    campaigns,
+    comparing,
+    demonstration,
+    generating,
+    grading,
+    models,
+    reviewing,
+    serving,
+    verifying,
+)
 from agents.models.keys import hidden
 from hwlib.errors import InputError, plain
 
@@ -37,6 +48,8 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("status", campaigns.status),
     ("list", campaigns.list_),
     ("stop", campaigns.stop),
+    ("transcript", ablating.transcript),
+    ("ablate", ablating.ablate),
     ("review", reviewing.review),
     ("diff", reviewing.diff),
     ("compare", comparing.compare),

@@ -27,6 +27,8 @@ MODEL_HELP = (
     "planner=M,writer=M,verifier=M; a cascade of writers, the cheapest first: writer=M>M."
 )
 PRICES_HELP = "A table of models' prices, over the shipped one and your own (docs/campaigns.md)."
+DRAFTS_HELP = "llm only: drafts of each order, of which the best is taken; fewer where the evaluations allow no more."
+WITHOUT_HELP = "llm only: go without planner, lessons, condensation or roles (see rtloom ablate); repeat for more."
 BUDGET_HELP = (
     "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd. At a limit the "
     "campaign ends with its best design; a step that has begun is finished."
@@ -55,6 +57,8 @@ def run(
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "",
     budget: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=BUDGET_HELP)] = None,
     prices: Annotated[Path | None, typer.Option(metavar="FILE", help=PRICES_HELP)] = None,
+    drafts: Annotated[int, typer.Option(min=1, max=8, help=DRAFTS_HELP)] = 1,
+    without: Annotated[list[str] | None, typer.Option(metavar="PART", help=WITHOUT_HELP)] = None,
     seed: Seed = 0,
     review: Annotated[
         ReviewChoice, typer.Option(help="wait: stop for `rtloom review` at each better design.")
@@ -74,7 +78,7 @@ def run(
         as_json,
         lambda progress: api.start_campaign(
             asked, designer=designer.value, model=model, budget=limits, seed=seed, review=review.value, name=called,
-            prices=prices, progress=progress,
+            prices=prices, drafts=drafts, without=tuple(without or ()), progress=progress,
         ),
     )  # fmt: skip
 

@@ -50,11 +50,16 @@ class WorkOrder:
     variant: str = ""
     options: dict[str, int | str] = field(default_factory=dict)
     intent: str = ""
+    draft: int = 0
+    """Which of several answers to the same order, from 0."""
+    expected: dict[str, float] = field(default_factory=dict)
+    """What it should change, in per cent: area and period of the block, cycles of the workload."""
 
     @property
     def key(self) -> str:
         """Identifies the order within its campaign."""
-        said = json.dumps([self.round, self.block, self.variant, self.options, self.intent], sort_keys=True)
+        parts = [self.round, self.block, self.variant, self.options, self.intent, *([self.draft] if self.draft else [])]
+        said = json.dumps(parts, sort_keys=True)
         return f"{self.round:03d}-{self.block}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
 
@@ -99,11 +104,13 @@ class Context:
     rejections: tuple[tuple[str, str], ...]
     orders_left: int
     """Orders the evaluation budget still pays for."""
+    parent: Revision | None = None
+    """What the round's plan chose to build on, once there is a plan."""
 
     @property
     def base(self) -> Revision | None:
-        """What to build on: the best, else (none accepted) the newest that passed its gates."""
-        return self.best or next((r for r in reversed(self.revisions) if r.figures is not None), None)
+        """What to build on: the plan's choice, the best, else (none accepted) the newest that passed its gates."""
+        return self.parent or self.best or next((r for r in reversed(self.revisions) if r.figures is not None), None)
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,8 @@ class Plan:
     role: str = "planner"
     model: str = ""
     prompt_version: str = ""
+    parent: str = ""
+    """The revision to build on; empty: the best."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ def _llm_designer(campaign: Campaign, space: Space, progress: Progress) -> Desig
         recorded = _recorded(campaign, word, progress)
         return Metered(recorded, campaign.ledger, settings.budget, settings.prices, purse)
 
-    return LlmDesigner(Team.of(cast(settings.model), make), TemplateLibrary(), space)
+    team = Team.of(cast(settings.model), make)
+    return LlmDesigner(team, TemplateLibrary(), space, drafts=settings.drafts, without=settings.without)
 
 
 def _recorded(campaign: Campaign, word: str, progress: Progress) -> Model:

@@ -10,27 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agents.cost import choice_of
-from agents.designers import Candidate, Context, Files, Plan, Reading, Talk, Unanswered, WorkOrder, Written
+from agents.designers import Candidate, Context, Files, Plan, Reading, Talk, Unanswered, WorkOrder, Written, planning
 from agents.designers.baseline import baseline
 from agents.designers.library import Library
+from agents.designers.planning import CARRY
 from agents.designers.space import Space
 from agents.models import Model, Request
 from agents.models.team import Team
-from agents.parameters import relevant
 from agents.records import GateOutcome
-from agents.roles import block_talk, bounds, prompts, writer
+from agents.roles import block_talk, omissions, prompts, writer
 from agents.roles.answers import BlockAnswer, PlannerAnswer
 from agents.roles.ask import ask
 from agents.roles.condense import FAULTS, LINE, condense
 from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
-from hwlib.errors import InputError, plain
-
-CARRY = "carry over"
-"""Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
-_WHAT = 100
-"""Characters of a block's intent in the planner's table."""
 
 
 class LlmDesigner:
@@ -38,8 +32,11 @@ class LlmDesigner:
 
     name = "llm"
 
-    def __init__(self, team: Team | Model, library: Library, space: Space) -> None:
+    def __init__(
+        self, team: Team | Model, library: Library, space: Space, *, drafts: int = 1, without: tuple[str, ...] = ()
+    ) -> None:
         self._team = team if isinstance(team, Team) else Team.alone(team)
+        self._drafts, self._without = drafts, frozenset(without)
         self._library = library
         self._space = space
 
@@ -48,12 +45,19 @@ class LlmDesigner:
         base = context.base
         if base is None:
             return baseline(context, self._library, self._space)
+        if "lessons" in self._without:
+            context = replace(context, lessons=())
+        if self._without & {"planner", "roles"}:
+            return omissions.planned(context, told="roles" in self._without)
+        version = prompts.version("planner")
+        said = ("planner", self._team.planner.name, version)
         try:
-            request = Request(
-                "planner", prompts.version("planner"), prompts.begin("planner", **_planner_values(context)),
-                prompts.schema("planner"), round=context.round,
-            )  # fmt: skip
-            return ask(self._team.planner, request, PlannerAnswer, lambda answer: self._accept(answer, context)).value
+            messages = prompts.begin("planner", **planning.shown(context))
+            request = Request("planner", version, messages, prompts.schema("planner"), round=context.round)
+            return ask(
+                self._team.planner, request, PlannerAnswer,
+                lambda answer: planning.accepted(answer, context, self._space, self._drafts, said),
+            ).value  # fmt: skip
         except Unanswered as error:
             return Plan(base.parameters, (), str(error))
 
@@ -84,6 +88,8 @@ class LlmDesigner:
         """The verifier's findings after the gates' own; templates and carried blocks are not mended."""
         if order.variant or order.intent == CARRY:
             return Reading([])
+        if self._without & {"condensation", "roles"}:
+            return Reading([f"{o.gate}: {text}" for o in outcomes if not o.passed for text in o.findings], talk)
         contract = contracts.load(order.block)
         seen = [(outcome, condense(outcome, contract)) for outcome in outcomes]
         facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
@@ -99,30 +105,8 @@ class LlmDesigner:
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
     ) -> dict[str, str]:
-        """What this round wrote, where it passed; elsewhere the best design's block."""
-        kept = context.base.blocks if context.base else {}
-        return {block: _select_one(context.round, kept.get(block, ""), offered) for block, offered in offers.items()}
-
-    def _accept(self, answer: PlannerAnswer, context: Context) -> Plan:
-        """The plan in the answer; ValueError says what about it is impossible."""
-        assert context.base is not None, "the baseline comes first"
-        said = ("planner", self._team.planner.name, prompts.version("planner"))
-        reason = plain(answer.reason, bounds.REASON)
-        if answer.stop or (not answer.orders and not answer.parameters):
-            return Plan(context.base.parameters, (), f"stopped by the planner: {reason}", *said)
-        parameters = context.base.parameters | {setting.name: setting.value for setting in answer.parameters}
-        try:
-            contracts.load("top").check(parameters)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        if self._space.cycles(parameters) is None:
-            raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
-        orders = [_order(context.round, order.block, order.intent) for order in answer.orders]
-        moved = {b for b in contracts.names() if relevant(b, parameters) != relevant(b, context.base.parameters)}
-        orders += [_order(context.round, b, CARRY) for b in contracts.names() if b in moved - {o.block for o in orders}]
-        if len(orders) > context.orders_left:
-            raise ValueError(f"{len(orders)} blocks would have to be verified; the budget allows {context.orders_left}")
-        return Plan(parameters, tuple(orders), reason, *said)
+        """What this round wrote, where it passed, and the best of several drafts; elsewhere the base's block."""
+        return {block: _select_one(context, block, offered) for block, offered in offers.items()}
 
 
 def _bounded(answer: BlockAnswer) -> list[str]:
@@ -130,38 +114,22 @@ def _bounded(answer: BlockAnswer) -> list[str]:
     return [finding[:LINE] for finding in answer.findings[: 2 * FAULTS]]
 
 
-def _order(round_: int, block: str, intent: str) -> WorkOrder:
-    if block not in contracts.names():
-        raise ValueError(f"there is no block '{block}'")
-    return WorkOrder(round_, block, intent=plain(intent, bounds.INTENT))
+def _select_one(context: Context, block: str, offered: Sequence[Candidate]) -> str:
+    kept = context.base.blocks.get(block, "") if context.base else ""
+    fresh = [candidate for candidate in offered if candidate.order.round == context.round]
+    if fresh:
+        return min(fresh, key=lambda candidate: _worth(context, candidate)).id
+    return next((candidate.id for candidate in offered if candidate.id == kept), offered[0].id)
 
 
-def _select_one(round_: int, kept: str, offered: Sequence[Candidate]) -> str:
-    fresh = [candidate.id for candidate in offered if candidate.order.round == round_]
-    known = [candidate.id for candidate in offered if candidate.id == kept]
-    return (fresh or known or [candidate.id for candidate in offered])[0]
-
-
-def _planner_values(context: Context) -> dict[str, object]:
-    assert context.base is not None, "the baseline comes first"
-    known = {candidate.id: candidate for candidate in context.candidates}
-    parts = [known[identity] for identity in context.base.blocks.values()]
-    constraints = [plain(reason, bounds.REASON) for _, reason in context.rejections[-bounds.CONSTRAINTS :]]
-    limits = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
-    return {
-        "spec": context.spec, "best": context.base, "revisions": context.revisions[-bounds.REVISIONS :],
-        "lessons": context.lessons, "constraints": constraints, "round": context.round, "budgets": limits,
-        "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
-        "names": contracts.names(), "blocks": [_row(part) for part in parts],
-    }  # fmt: skip
-
-
-def _row(part: Candidate) -> dict[str, str]:
-    cost = part.cost
-    area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
-    return {
-        "block": part.block,
-        "what": part.order.variant or plain(part.order.intent, _WHAT),
-        "area": area,
-        "period": period,
-    }
+def _worth(context: Context, candidate: Candidate) -> float:
+    """The base with this draft in it, by the objective, smaller is better; a block faster than all others helps no
+    further."""
+    base = context.base
+    kept = set(base.blocks.values()) - {base.blocks.get(candidate.block)} if base else set()
+    others = [c.cost for c in context.candidates if c.id in kept and c.cost]
+    if candidate.cost is None:
+        return float("inf")
+    area = candidate.cost.area_um2 + sum(cost.area_um2 for cost in others)
+    period = max(candidate.cost.period_ns, *(cost.period_ns for cost in others), 0.0)
+    return {"area": area, "delay": period + 1e-9 * area}.get(context.spec.objective, area * period)

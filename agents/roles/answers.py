@@ -31,17 +31,24 @@ class Setting(_Answer):
 
 
 class BlockOrder(_Answer):
-    """A block to write, and what to change in it and why, in a few sentences."""
+    """A block to write: what to change in it, why it should pay, and by how much (it is held against what is measured;
+    0: no change)."""
 
     block: str
-    intent: str
+    intent: str = Field(description="what to change, in a few sentences")
+    hypothesis: str = Field(default="", description="why that pays, in one")
+    area_percent: float = Field(default=0, description="of the block's area, such as -20")
+    period_percent: float = Field(default=0, description="of the block's period")
+    cycles_percent: float = Field(default=0, description="of the workload's cycles")
 
 
 class PlannerAnswer(_Answer):
-    """The plan of a round. `stop` ends the campaign; parameters not named keep their values."""
+    """The plan of a round. `stop` ends the campaign; parameters not named keep their values; `parent` names the design
+    to build on, rN of the archive, or is empty for the best. Orders come the most promising first."""
 
     reason: str = Field(description="one line: what is tried and why it should improve the objective")
     stop: bool
+    parent: str = ""
     parameters: list[Setting]
     orders: list[BlockOrder]
 

@@ -18,6 +18,8 @@ A = TypeVar("A", bound=BaseModel)
 R = TypeVar("R")
 _FENCE = re.compile(r"^```[a-z]*\n(.*)\n```$", re.DOTALL)
 _COMPLAINT = 400
+COMPLAINT = "That answer cannot be used: "
+"""How the message begins that asks again after an unusable answer."""
 
 
 class DoesNotFit(Unanswered):
@@ -44,7 +46,7 @@ def ask(model: Model, request: Request, answer: type[A], accept: Callable[[A], R
         return _said(request, reply, _use(reply, answer, accept))
     except ValueError as error:
         why = plain(str(error), _COMPLAINT)
-        complaint = f"That answer cannot be used: {why}\nAnswer again, whole, as JSON that fits the schema."
+        complaint = f"{COMPLAINT}{why}\nAnswer again, whole, as JSON that fits the schema."
     again = replace(request, messages=_with(request, reply.text, Message("user", complaint)))
     try:
         second = model.ask(again)

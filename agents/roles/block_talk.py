@@ -36,7 +36,7 @@ def opened(order: WorkOrder, files: Files, findings: Sequence[str], *, writing: 
     """A new conversation: contract, order and the block as it is; `writing`: the writer is asked."""
     contract = contracts.load(order.block)
     return prompts.begin(
-        "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent,
+        "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
         findings=bounds.shortened(findings), files=files, writing=writing,
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip

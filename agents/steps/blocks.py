@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
+from agents import expectations
 from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES
@@ -72,6 +73,8 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
     hopeless = candidate.passed or spent or last or not state["files"]
     reading = Reading([], _talk(state, shop)) if hopeless else _reading(state, order, candidate, shop)
     done = not reading.findings
+    if candidate.passed:
+        _hold_against(candidate, state["base"], shop)
     if done and not candidate.passed:
         _learn_from(candidate, shop)
     return {
@@ -80,6 +83,14 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
         "done": done,
         "candidates": {order.key: candidate.passed} if done else {},
     }
+
+
+def _hold_against(candidate: Candidate, base: str, shop: Workshop) -> None:
+    """Keep as a lesson how the block's figures differ from what its order expected."""
+    was = shop.campaign.ledger.candidate(shop.revision(base).blocks[candidate.block]).cost if base else None
+    lesson = expectations.of_block(candidate.order, was, candidate.cost)
+    if lesson:
+        shop.learn(f"expected-{candidate.id}", candidate.order.round, lesson)
 
 
 def _talk(state: BlockState, shop: Workshop) -> Talk:

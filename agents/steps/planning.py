@@ -29,7 +29,7 @@ def plan_round(state: State, shop: Workshop) -> State:
         "reason": plan.reason,
         "author": [plan.role, plan.model, plan.prompt_version],
         "level": 0,
-        "base": known.base.revision if known.base else "",
+        "base": plan.parent or (known.base.revision if known.base else ""),
         "candidates": None,  # type: ignore[typeddict-item]  # the reducer's word for starting afresh
         "revision": "",
         "verdict": "refused",

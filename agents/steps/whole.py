@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from agents import decisions
+from agents import decisions, expectations
 from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files
 from agents.evaluator import DESIGN_GATES, broken_budgets, figures
@@ -24,7 +24,9 @@ def assemble_revision(state: State, shop: Workshop) -> State:
     short = [block for block, offered in offers.items() if not offered]
     if short:
         return _nothing(state, shop, f"no candidate of {', '.join(short)} passed its gates")
-    chosen = shop.designer.select(context(state, shop), state["parameters"], offers)
+    known_now = context(state, shop)
+    parent = next((r for r in known_now.revisions if r.revision == state.get("base")), None)
+    chosen = shop.designer.select(replace(known_now, parent=parent), state["parameters"], offers)
     parts = {block: shop.campaign.ledger.candidate(chosen[block]) for block in contracts.names()}
     files = {
         f"rtl/{name}": shop.campaign.texts.get(content)
@@ -114,9 +116,18 @@ def measure_revision(state: State, shop: Workshop) -> State:
     found = figures(shop.campaign.spec, measured)
     keep(shop, replace(revision, figures=found, cost=shop.campaign.ledger.spent(state["round"])))
     area = f"{found.area_um2 / 1e6:.3f} mm2"
+    _learn_cycles(state, shop, found.cycles)
     text = f"objective {found.objective:.4g}: {area}, {found.period_ns:.2f} ns, {found.cycles} cycles"
     shop.tell("done", "measure", state["round"], text=text, seconds=time.monotonic() - begin)
     return {}
+
+
+def _learn_cycles(state: State, shop: Workshop, cycles: int) -> None:
+    """Hold the cycles against what the plan expected of them."""
+    base = shop.revision(state["base"]).figures if state.get("base") else None
+    lesson = expectations.of_cycles([as_order(data) for data in state["orders"]], base.cycles, cycles) if base else ""
+    if lesson:
+        shop.learn("expected-cycles", state["round"], lesson)
 
 
 def judge_revision(state: State, shop: Workshop) -> State:

@@ -46,7 +46,7 @@ def swap(block: str, old: str, new: str) -> Answer:
 
 @contextmanager
 def campaign(
-    *script: Answer, rounds: int = 2, name: str = "toy", **budget: Any
+    *script: Answer, rounds: int = 2, name: str = "toy", drafts: int = 1, **budget: Any
 ) -> Iterator[tuple[CampaignResult, Server]]:
     """Run a campaign against `script`."""
     with serving(*script) as server:
@@ -54,7 +54,7 @@ def campaign(
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
             metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": FREE})
-            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
+            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles), drafts=drafts)
 
         limits = Budget(rounds=rounds, **budget)
         yield (

@@ -15,7 +15,7 @@ from agents.models.meter import Metered
 from agents.models.record import Recorded
 from tests.agents.stand_in import ToyLibrary
 
-BLOCKS = ("requantizer", "activation", "softmax", "norm", "eltwise", "array")
+BLOCKS = ("requantizer", "array", "activation", "softmax", "norm", "eltwise")
 
 
 class ToyModel:
@@ -35,7 +35,7 @@ class ToyModel:
         if request.purpose == "verifier":
             return {"findings": ["write quick"]}
         said = "\n".join(message.text for message in request.messages)
-        block = next(block for block in BLOCKS if f"make {block} quick" in said)
+        block = request.block
         word = "quick" if "a gate refused what you wrote" in said and block != "array" else "broken"
         text = f"// {word}\nmodule {block};\nendmodule\n" + "//\n" * ("a gate refused what you wrote" in said)
         return {"files": [{"name": f"{block}.v", "text": text}], "edits": []}
@@ -65,4 +65,5 @@ def designer(model: Model, log: Path, campaign: Campaign, evaluator: Evaluator) 
     """The LLM designer over the toy library, asking `model`, noted, recorded and metered."""
     recorded = Recorded(Noted(model, log, campaign.exchanges), campaign.exchanges)
     metered = Metered(recorded, campaign.ledger, campaign.settings.budget, {})
-    return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
+    space = Space(campaign.spec, evaluator.model_cycles)
+    return LlmDesigner(metered, ToyLibrary(), space, without=campaign.settings.without)

@@ -1,0 +1,110 @@
+"""The LLM designer's plan of a round: what the planner is shown, and what its answer becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from agents.designers import Candidate, Context, Plan, WorkOrder
+from agents.designers.space import Space
+from agents.ledger import pareto_front
+from agents.parameters import relevant
+from agents.records import Revision
+from agents.roles import bounds
+from agents.roles.answers import BlockOrder, PlannerAnswer
+from hwlib import contracts
+from hwlib.errors import InputError, plain
+
+CARRY = "carry over"
+"""Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
+_WHAT = 100
+"""Characters of a block's intent in the planner's table."""
+_FRONT = 8
+"""Designs of the archive that a planner is shown."""
+
+
+def accepted(answer: PlannerAnswer, context: Context, space: Space, drafts: int, said: tuple[str, str, str]) -> Plan:
+    """The plan in the answer; ValueError says what about it is impossible. said: role, model and prompt version."""
+    base = _parent(answer.parent, context)
+    reason = plain(answer.reason, bounds.REASON)
+    if answer.stop or (not answer.orders and not answer.parameters):
+        return Plan(base.parameters, (), f"stopped by the planner: {reason}", *said)
+    parameters = base.parameters | {setting.name: setting.value for setting in answer.parameters}
+    try:
+        contracts.load("top").check(parameters)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    if space.cycles(parameters) is None:
+        raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
+    orders = [_order(context.round, order) for order in answer.orders]
+    carried = carry_over(context.round, base, parameters, {order.block for order in orders})
+    if len(orders) + len(carried) > context.orders_left:
+        needed = len(orders) + len(carried)
+        raise ValueError(f"{needed} blocks would have to be verified; the budget allows {context.orders_left}")
+    room = context.orders_left - len(carried)
+    return Plan(parameters, (*drafted(orders, drafts, room), *carried), reason, *said, parent=base.revision)
+
+
+def carry_over(round_: int, base: Revision, parameters: dict[str, int], written: set[str]) -> list[WorkOrder]:
+    """Orders of the blocks that are not written but must be verified again at new parameters."""
+    moved = [b for b in contracts.names() if relevant(b, parameters) != relevant(b, base.parameters)]
+    return [WorkOrder(round_, block, intent=CARRY) for block in moved if block not in written]
+
+
+def drafted(orders: Sequence[WorkOrder], drafts: int, room: int) -> tuple[WorkOrder, ...]:
+    """Each order as so many drafts as were asked for and there is room for, the first ones first."""
+    fit = max(1, min(drafts, room // len(orders))) if orders else 1
+    return tuple(replace(order, draft=number) for number in range(fit) for order in orders)
+
+
+def _parent(word: str, context: Context) -> Revision:
+    """The design to build on: the best, or the one of the archive that the planner names (rN)."""
+    assert context.base is not None, "the baseline comes first"
+    if not word.strip():
+        return context.base
+    known = {f"r{r.round}": r for r in context.revisions if r.figures is not None}
+    if word.strip() not in known:
+        raise ValueError(f"there is no measured design '{plain(word, 20)}': name one of {', '.join(known)}, or none")
+    return known[word.strip()]
+
+
+def _order(round_: int, order: BlockOrder) -> WorkOrder:
+    if order.block not in contracts.names():
+        raise ValueError(f"there is no block '{plain(order.block, 40)}'")
+    hoped = {"area": order.area_percent, "period": order.period_percent, "cycles": order.cycles_percent}
+    expected = {figure: float(percent) for figure, percent in hoped.items() if percent}
+    intent = plain(order.intent, bounds.INTENT)
+    why = plain(order.hypothesis, bounds.REASON)
+    return WorkOrder(round_, order.block, intent=f"{intent} ({why})" if why else intent, expected=expected)
+
+
+def shown(context: Context) -> dict[str, Any]:
+    """What the planner's prompt needs."""
+    base = context.base
+    assert base is not None, "the baseline comes first"
+    known = {candidate.id: candidate for candidate in context.candidates}
+    parts = [known[identity] for identity in base.blocks.values()]
+    constraints = [plain(reason, bounds.REASON) for _, reason in context.rejections[-bounds.CONSTRAINTS :]]
+    limits = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
+    front = sorted(pareto_front(list(context.revisions)), key=lambda r: r.figures.objective if r.figures else 0)
+    return {
+        "spec": context.spec, "best": base, "revisions": context.revisions[-bounds.REVISIONS :],
+        "lessons": context.lessons, "constraints": constraints, "round": context.round, "budgets": limits,
+        "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
+        "names": contracts.names(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
+        "critical_path": critical_path(base),
+    }  # fmt: skip
+
+
+def critical_path(revision: Revision) -> str:
+    """Where the whole's slowest path begins and ends, as synthesis named it; empty if it did not."""
+    metrics = next((gate.metrics for gate in revision.gates if gate.gate == "synthesise"), {})
+    return plain(str(metrics.get("critical_path", "")), bounds.REASON)
+
+
+def _row(part: Candidate) -> dict[str, str]:
+    cost = part.cost
+    area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
+    what = part.order.variant or plain(part.order.intent, _WHAT)
+    return {"block": part.block, "what": what, "area": area, "period": period}

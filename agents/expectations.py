@@ -1,0 +1,35 @@
+"""What an order was expected to change, held against what was measured: a lesson for the next plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.designers import BlockCost, WorkOrder
+
+FIGURES = {"area": "area_um2", "period": "period_ns"}
+
+
+def of_block(order: WorkOrder, was: BlockCost | None, now: BlockCost | None) -> str:
+    """Area and period of the block against the block it replaces; empty if nothing was expected or measured."""
+    if was is None or now is None:
+        return ""
+    found = {name: _percent(getattr(was, field), getattr(now, field)) for name, field in FIGURES.items()}
+    wanted = {name: change for name, change in order.expected.items() if name in found}
+    if not wanted:
+        return ""
+    said = ", ".join(_said(name, wanted.get(name, 0.0), change) for name, change in found.items())
+    return f"{order.block}: {said}"
+
+
+def of_cycles(orders: Sequence[WorkOrder], was: int, now: int) -> str:
+    """The workload's cycles against those of the design built on; empty if no order expected a change of them."""
+    wanted = [order.expected["cycles"] for order in orders if "cycles" in order.expected]
+    return f"the whole: {_said('cycles', sum(wanted), _percent(was, now))}" if wanted else ""
+
+
+def _percent(was: float, now: float) -> float:
+    return 100 * (now / was - 1) if was else 0.0
+
+
+def _said(name: str, wanted: float, found: float) -> str:
+    return f"{name} expected {wanted:+.0f} %, measured {found:+.1f} %"

@@ -1,0 +1,147 @@
+"""The LLM planner's orders: expectations held against measurements, parents from the archive, drafts, omissions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agents import ablation, api, expectations, transcripts
+from agents.designers import BlockCost, Context, WorkOrder
+from agents.designers.planning import drafted
+from agents.progress import silent
+from agents.records import Budget, CampaignResult
+from agents.roles import omissions
+from hwlib.errors import InputError
+from tests.agents.stand_in import SPEC, ToyEvaluator
+from tests.agents.test_llm import campaign, order, prompt, says, swap, text_of
+from tests.agents.toy_model import ToyModel, designer
+
+
+def hopeful(block: str, parent: str = "", **percent: float) -> object:
+    """A plan of one order with what it should change."""
+    hopes = {f"{figure}_percent": value for figure, value in percent.items()}
+    one = {"block": block, "intent": f"make {block} quick", "hypothesis": "it sets the period"} | hopes
+    return says({"reason": "r", "stop": False, "parent": parent, "parameters": [], "orders": [one]})
+
+
+def test_what_an_order_expected_comes_back_beside_what_was_measured() -> None:
+    script = (hopeful("array", period=-50, cycles=-10), swap("array", "plain", "quick"), order(stop=True))
+    with campaign(*script, rounds=3) as (_, server):
+        assert "it sets the period" in prompt(server, 1)
+        second = prompt(server, 2)
+        assert "array: area expected +0 %, measured +10.0 %, period expected -50 %, measured -40.0 %" in second
+        assert "cycles expected -10 %, measured +0.0 %" in second
+
+
+def test_an_order_without_expectations_gives_no_lesson() -> None:
+    cost = BlockCost(10, 2)
+    assert expectations.of_block(WorkOrder(1, "array"), cost, cost) == ""
+    assert expectations.of_cycles([WorkOrder(1, "array")], 5, 6) == ""
+
+
+def test_a_planner_can_build_on_another_design_of_the_archive() -> None:
+    lean = (order("array"), swap("array", "plain", "lean"))
+    script = (*lean, hopeful("requantizer", "r0"), swap("requantizer", "plain", "quick"))
+    with campaign(*script, rounds=3) as (result, server):
+        assert "Archive" in prompt(server, 2)
+        found = api.revisions(result.status.name)
+        made = (api.revision_design(result.status.name, "r2") / "rtl" / "array.v").read_text()
+        assert len(found) == 3
+        assert made.startswith("// plain")
+
+
+def test_an_unknown_parent_is_an_answer_to_be_repaired() -> None:
+    with campaign(hopeful("array", "r7"), order(stop=True)) as (result, server):
+        assert "no measured design 'r7': name one of r0" in server.asked[1][1]["messages"][-1]["content"]
+        assert "stopped by the planner" in result.why
+
+
+def test_the_best_of_several_drafts_is_taken() -> None:
+    script = (order("array"), swap("array", "plain", "lean"), swap("array", "plain", "quick"))
+    with campaign(*script, drafts=2) as (result, server):
+        assert len(server.asked) == 3
+        assert text_of(result, "array").startswith("// quick")
+        assert sum("take another way" in prompt(server, number) for number in (1, 2)) == 1
+
+
+def test_drafts_are_as_many_as_there_is_room_for() -> None:
+    orders = [WorkOrder(1, "array"), WorkOrder(1, "norm")]
+    assert [o.draft for o in drafted(orders, 3, 5)] == [0, 0, 1, 1]
+    assert [o.draft for o in drafted(orders, 3, 1)] == [0, 0]
+    assert len({o.key for o in drafted(orders, 3, 9)}) == 6
+
+
+def run_toy(folder: Path, **options: object) -> CampaignResult:
+    making = partial(designer, ToyModel(), folder / "asked")
+    return api.start_campaign(
+        SPEC, designer="llm", model="chat:toy@http://127.0.0.1:9/v1", evaluators=ToyEvaluator, designers=making,
+        **options,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("part", omissions.OMISSIONS)
+def test_every_part_can_be_gone_without(part: str, tmp_path: Path) -> None:
+    result = run_toy(tmp_path, without=(part,), budget=Budget(rounds=3))
+    asked = transcripts.read(result.status.folder / "exchanges")
+    roles = {role.name for role in asked.roles}
+    assert ("planner" in roles) == (part not in ("planner", "roles"))
+    assert ("verifier" in roles) == (part not in ("condensation", "roles"))
+    if "planner" in roles:
+        said = [path.read_text() for path in (result.status.folder / "exchanges").iterdir()]
+        assert any("was refused by" in text for text in said) == (part != "lessons")
+
+
+def test_orders_by_rule_take_the_largest_and_the_slowest_in_turn() -> None:
+    with campaign(rounds=1) as (result, _):
+        folder = api.Campaign.open(result.status.name)
+        known = folder.ledger.candidates(before=9)
+        context = Context(SPEC, 0, 1, result.accepted, (), tuple(known), (), (), 99)
+        first = omissions.planned(context, told=False)
+        second = omissions.planned(replace(context, round=2), told=True)
+        folder.close()
+    sizes = {c.block: c.cost for c in known if c.cost}
+    assert first.orders[0].block == max(sizes, key=lambda b: sizes[b].area_um2)
+    assert second.orders[0].block == max(sizes, key=lambda b: sizes[b].period_ns)
+    assert "Best design so far" in second.orders[0].intent
+
+
+def test_an_unknown_part_to_go_without_is_one_line() -> None:
+    with pytest.raises(InputError, match="nothing called 'sleep' to go without"):
+        api.start_campaign(SPEC, designer="llm", without=("sleep",), evaluators=ToyEvaluator)
+
+
+def test_ablation_runs_every_arm_at_the_same_budget_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    begun = []
+
+    def start(spec: object, **options: object) -> CampaignResult:
+        begun.append(options["name"])
+        options.pop("designer"), options.pop("model")
+        return run_toy(tmp_path, **options)
+
+    again = partial(
+        api.resume_campaign, evaluators=ToyEvaluator, designers=partial(designer, ToyModel(), tmp_path / "asked")
+    )
+    budget = Budget(rounds=2)
+    arms = partial(ablation.compare, SPEC, "", budget, 0, ("lessons", "roles"), "a", silent, start, again)
+    first = next(arms())
+    found = list(arms())
+    assert begun == ["a-full", "a-no-lessons", "a-no-roles"]
+    assert found[0] == first
+    assert [arm.without for arm in found] == ["nothing", "lessons", "roles"]
+    assert found[2].calls < found[0].calls
+    assert all(arm.gain and arm.gain <= 1 for arm in found)
+
+
+def test_a_transcript_counts_repairs_and_edits_that_did_not_apply(tmp_path: Path) -> None:
+    bad = swap("array", "no such text", "quick")
+    with campaign(order("array"), bad, swap("array", "plain", "quick")) as (result, _):
+        found = transcripts.read(result.status.folder / "exchanges")
+    assert (found.calls, found.repairs, found.edits, found.rejected_edits) == (3, 1, 2, 1)
+    assert next(iter(found.causes)).startswith("edit of array.v: the search text occurs … times")
+    assert {role.name: role.calls for role in found.roles} == {"planner": 1, "rtl_writer": 2}
+    (tmp_path / "odd.json").write_text(json.dumps([1]))
+    assert transcripts.read(tmp_path).calls == 0
