@@ -10,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from agents.models import Transient
+from agents.models import Stop, Transient
 from agents.models.keys import hidden
 from hwlib.errors import InputError, plain
 
@@ -20,24 +20,33 @@ _PASSING = ("overloaded", "rate_limit", "server_error", "api_error", "timeout", 
 """Parts of the kinds of error that streams report instead of a status."""
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 _OVERFLOW = re.compile(
-    r"context.{0,20}(length|window|size)|prompt is too long|too many (input )?tokens|maximum context", re.IGNORECASE
+    r"context.{0,20}(length|window|size)|prompt is too long|too many (input )?tokens|less than \d+ tokens",
+    re.IGNORECASE,
 )
+_FILTERED = ("content_filter", "content_policy", "invalid_prompt")
+"""Kinds of error of prompts that a provider's filter refuses."""
 _SHOWN = 240
 
 
-class Overflow(Exception):
-    """The prompt does not fit the model's context window."""
+class Unsaid(Exception):
+    """There will be no answer to this prompt: it does not fit the context window, or a filter refuses it."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop)
+        self.stop = stop
 
 
 def raise_for(status: int, body: object, headers: Mapping[str, str], model: str, variable: str) -> None:
-    """Raise what an HTTP status means for us: Transient, Overflow, or InputError with what to mend."""
+    """Raise what an HTTP status means for us: Transient, Unsaid, or InputError with what to mend."""
     said = gist(body)
     if any(word in f"{_kind(body)} {said}" for word in _SPENT) or status == 402:
         raise InputError(f"the account cannot pay (HTTP {status}): {said}", model, "top it up, or use another model")
     if status in RETRIED or status >= 500:
         raise Transient(f"{model}: HTTP {status}: {said}", wish(headers))
-    if status == 413 or (status == 400 and _OVERFLOW.search(f"{_kind(body)} {said}")):
-        raise Overflow
+    if status == 413:
+        raise Unsaid("overflow")
+    if status in (400, 422):
+        _raise_if_unsaid(f"{_kind(body)} {said}")
     if 300 <= status < 400:
         where = plain(hidden(headers.get("location", "nowhere")), _SHOWN)
         raise InputError(f"the server redirects (HTTP {status}) to {where}", model, "name that address in --model")
@@ -54,11 +63,17 @@ def raise_for_kind(body: object, model: str) -> None:
     kind, said = _kind(body), gist(body)
     if any(word in f"{kind} {said}" for word in _SPENT):
         raise InputError(f"the account cannot pay: {said}", model, "top it up, or use another model")
-    if _OVERFLOW.search(f"{kind} {said}"):
-        raise Overflow
+    _raise_if_unsaid(f"{kind} {said}")
     if "invalid" in kind or "authentication" in kind or "permission" in kind:
         raise InputError(f"the provider refused the request ({kind}): {said}", model)
     raise Transient(f"{model}: the stream broke off: {said}")
+
+
+def _raise_if_unsaid(error: str) -> None:
+    if _OVERFLOW.search(error):
+        raise Unsaid("overflow")
+    if any(word in error for word in _FILTERED):
+        raise Unsaid("refused")
 
 
 def gist(body: object) -> str:

@@ -10,7 +10,7 @@ import httpx2
 
 from agents.models import Listener, Reply, Request, Transient, Usage, estimated_tokens, unheard
 from agents.models import stream as streams
-from agents.models.failures import Overflow, gist, raise_for, raise_for_kind
+from agents.models.failures import Unsaid, gist, raise_for, raise_for_kind
 from agents.models.heard import Heard
 from agents.models.keys import hidden
 from agents.models.stream import Limits
@@ -53,9 +53,9 @@ class Provider:
             self._listen(request, heard)
         except TooLarge:
             heard.stop = "truncated"
-        except Overflow:
+        except Unsaid as error:
             sent = sum(estimated_tokens(message.text) for message in request.messages)
-            return Reply("", "overflow", Usage(sent, 0, estimated=True), self.name)
+            return Reply("", error.stop, Usage(sent, 0, estimated=True), self.name)
         return heard.reply(request, self.name)
 
     def _listen(self, request: Request, heard: Heard) -> None:
