@@ -7,7 +7,7 @@ and `tests/hwlib/test_numerics.py` measures it.
 from hwlib.numerics.eltwise import add_requantize, join_planes, mul_requantize, rope, split_planes
 from hwlib.numerics.gemm import accumulate
 from hwlib.numerics.layernorm import layernorm, layernorm_normalised, rmsnorm
-from hwlib.numerics.layout import pack, pack_int4, unpack, unpack_int4
+from hwlib.numerics.layout import pack, pack_int4, unpack, unpack_int4, unpack_matrix_int4
 from hwlib.numerics.requantize import (
     RequantParams,
     compact_param,
@@ -50,4 +50,5 @@ __all__ = [
     "split_planes",
     "unpack",
     "unpack_int4",
+    "unpack_matrix_int4",
 ]

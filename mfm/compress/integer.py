@@ -30,6 +30,7 @@ from hwlib.numerics import (
     requantize,
     rmsnorm,
     rope,
+    saturate_int4,
     softmax,
     split_planes,
 )
@@ -37,6 +38,8 @@ from mfm.models.host import Host
 
 Int = NDArray[np.int64]
 Caches = MutableMapping[str, Int]
+INT4 = 4
+"""Bits of the narrow weights and caches."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ class QRope:
 class QCache:
     """Rows past.. of the persistent cache `slot` become `new`; `out` is all of its past + rows rows.
 
-    capacity: the most rows the slot ever holds, the same in every graph that uses it.
+    capacity: the most rows the slot ever holds, the same in every graph that uses it; bits: 8, or 4: the new rows are
+    saturated to -8..7.
     """
 
     out: str
@@ -155,6 +159,7 @@ class QCache:
     slot: str
     past: int
     capacity: int
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -410,7 +415,7 @@ class _Execution:
         raise TypeError(type(op).__name__)
 
     def _cache(self, op: QCache) -> Int:
-        new = self.values[op.new]
+        new = saturate_int4(self.values[op.new]) if op.bits == INT4 else self.values[op.new]
         before = self.caches.get(op.slot, np.zeros((0, new.shape[1]), dtype=np.int64))
         if len(before) < op.past or op.past + len(new) > op.capacity:
             raise InputError(

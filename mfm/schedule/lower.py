@@ -12,6 +12,7 @@ from hwlib.design import Manifest
 from hwlib.errors import InputError
 from hwlib.numerics import RequantParams, pack
 from mfm.compress.integer import (
+    INT4,
     IntegerGraph,
     QAdd,
     QAttention,
@@ -34,7 +35,7 @@ from mfm.program.program import CacheSlot, TensorSlot
 from mfm.schedule.attention import Attention
 from mfm.schedule.chains import Chain, Chains, RowOp
 from mfm.schedule.panels import Grid, Home, Memory, Panel, Ref, Step, gemm_operands, make_grid
-from mfm.schedule.weights import INT4, Constants, Weights
+from mfm.schedule.weights import Constants, Weights
 
 Int = NDArray[np.int64]
 
@@ -439,8 +440,9 @@ class Lowering:
         stride: int,
         flags: frozenset[str] = frozenset(),
         row: int = 0,
+        high: int = 0,
     ) -> None:
-        """One GEMM step: row group `i` of the op's input by a weight panel; row: as in the ROW flag."""
+        """One GEMM step: row group `i` of the op's input by a weight panel; row, high: as with the ROW and O4 flags."""
         source = self.grids[op.a]
         refs = {
             "a_addr": Ref(source.panels[i][0]),
@@ -449,7 +451,7 @@ class Lowering:
             "p_addr": self.constants.entry(part.params),
         }
         sizes = (self.group_blocks(op.rows, i), part.tiles, part.words)
-        fixed = gemm_operands(sizes, (source.words, part.stride, stride)) | {"r_addr": row}
+        fixed = gemm_operands(sizes, (source.words, part.stride, stride)) | {"r_addr": row, "o_high": high}
         self.emit_gemm(op, fixed, refs, flags)
 
 
