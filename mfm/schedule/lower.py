@@ -30,7 +30,7 @@ from mfm.compress.integer import (
     operands,
     shape_of,
 )
-from mfm.program.effects import Store, entries_per_word
+from mfm.program.effects import Store
 from mfm.program.program import CacheSlot, TensorSlot
 from mfm.schedule.attention import Attention
 from mfm.schedule.chains import Chain, Chains, RowOp
@@ -415,7 +415,7 @@ class Lowering:
                 "a_addr": Ref(left, block * left.row_words),
                 "b_addr": Ref(part.panel, tile * part.stride),
                 "o_addr": Ref(panel, offset + block * panel.row_words, reads=False, writes=last),
-                "p_addr": Ref(part.params, 0, entries_per_word(self.manifest)),
+                "p_addr": self.constants.entry(part.params, part.entry),
             }
             fixed = gemm_operands((1, 1, part.words), (left.row_words, part.stride, panel.row_words))
             self.emit_gemm(op, fixed, refs, _hold(c, len(row)), last)
@@ -448,7 +448,7 @@ class Lowering:
             "a_addr": Ref(source.panels[i][0]),
             "b_addr": Ref(part.panel),
             "o_addr": out,
-            "p_addr": self.constants.entry(part.params),
+            "p_addr": self.constants.entry(part.params, part.entry),
         }
         sizes = (self.group_blocks(op.rows, i), part.tiles, part.words)
         fixed = gemm_operands(sizes, (source.words, part.stride, stride)) | {"r_addr": row, "o_high": high}

@@ -24,11 +24,12 @@ Int = NDArray[np.int64]
 class Weights:
     """One panel of weights with its parameters: column tiles [first, first + tiles) and K words [low, low + words).
 
-    stride: words of a tile in the panel; int4 weights have two K words in one.
+    entry: the first column's in `params`; stride: words of a tile in the panel; int4 weights have two K words in one.
     """
 
     panel: Panel
     params: Panel
+    entry: int
     first: int
     tiles: int
     low: int
@@ -107,15 +108,30 @@ class Constants:
         home = self._home(op, tiles, source.words, columns)
         single = len(source.starts) > 1
         parts = []
-        for first, count in self._tile_runs(tiles, whole, breaks, single):
-            params = self.column_params(
-                Store.MATRIX_PARAMS, op, count * self.tile, f"{op.out} parameters", first * self.tile
-            )
+        runs = self._tile_runs(tiles, whole, breaks, single)
+        for (first, count), (params, entry) in zip(runs, self._run_params(op, runs), strict=True):
             for low, high in zip(source.starts, (*source.starts[1:], source.words), strict=True):
                 stride = -(-(high - low) // share)
                 panel = self._panel(op.out, home, (first, count, low // share, stride), whole)
-                parts.append(Weights(panel, params, first, count, low, high - low, stride))
+                parts.append(Weights(panel, params, entry, first, count, low, high - low, stride))
         return parts
+
+    def _run_params(self, op: QGemm, runs: list[tuple[int, int]]) -> list[tuple[Panel, int]]:
+        """For each run of column tiles the panel with its parameters, and its first entry there: few panels for all."""
+        found: list[tuple[Panel, int]] = []
+        while len(found) < len(runs):
+            first = runs[len(found)][0]
+            some = [run for run in runs[len(found) :] if run[0] + run[1] - first <= self._most_tiles()]
+            some = some or runs[len(found) : len(found) + 1]
+            count = (some[-1][0] + some[-1][1] - first) * self.tile
+            label = f"{op.out} parameters"
+            panel = self.column_params(Store.MATRIX_PARAMS, op, count, label, first * self.tile)
+            found += [(panel, (start - first) * self.tile) for start, _ in some]
+        return found
+
+    def _most_tiles(self) -> int:
+        """Column tiles whose parameters may be loaded at once."""
+        return self.manifest.parameters["MATRIX_PARAMS"] // (4 * self.tile)
 
     def _home(self, op: QGemm, tiles: int, k_words: int, columns: Int | None) -> Home:
         """The memory of all weights of `op`, tile-major."""
@@ -145,8 +161,7 @@ class Constants:
 
     def _tile_runs(self, tiles: int, words: int, breaks: tuple[int, ...], single: bool) -> list[tuple[int, int]]:
         fit = self.weight_words // words
-        most = self.manifest.parameters["MATRIX_PARAMS"] // (4 * self.tile)
-        step = 1 if single else max(self.step_tiles, min(fit, most) // self.step_tiles * self.step_tiles)
+        step = 1 if single else max(self.step_tiles, min(fit, self._most_tiles()) // self.step_tiles * self.step_tiles)
         edges = [b * self.dot // self.tile for b in breaks] + [tiles]
         runs = []
         for low, high in pairwise(edges):
