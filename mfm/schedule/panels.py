@@ -123,7 +123,7 @@ class Panel:
     through: store it to its home as soon as it is complete.
     planes: 2 for int16 values, all rows of low bytes before those of high bytes.
     part: the only rows and words (first row, rows, first word, words) the program changes, if not all.
-    held: the only ones that the home holds something in, if not all.
+    held: the only ones that the home holds something in before the program writes the panel, if not all.
     compact: parameter entries are 4 bytes in the home.
     """
 

@@ -334,11 +334,11 @@ class Residency:
         self.in_memory[panel] = True
 
     def _span_of(self, op: str, panel: Panel, start: int) -> dict[str, int]:
-        """Operands of a LOAD of what is held of `panel`, or of a STORE of what is changed, when it lies at `start`."""
+        """Operands of a LOAD of what is held of `panel`, or of a STORE of what is changed, when at `start`."""
         assert panel.home is not None
         size = self.manifest.word_bytes
         unit = table_bytes(self.manifest) // size if panel.store is Store.TABLES else 1
-        part = panel.part if op == "STORE" else panel.held
+        part = panel.part if op == "STORE" else None if panel in self.started else panel.held
         row, rows, word, words = part or (0, panel.rows, 0, panel.row_words)
         local, pitch = panel.row_words, panel.pitch
         if rows == 1 or (words == local and pitch == local * size):

@@ -59,21 +59,36 @@ def test_every_kind_of_layer_alone(kind: str) -> None:
 
 
 def decoder(
-    kv_heads: int = 2, share: int = 2, size: int = 3, ff: int = 20, layers: int = 1, gated: bool = True, bits: int = 8
+    kv_heads: int = 2,
+    share: int = 2,
+    size: int = 3,
+    ff: int = 20,
+    layers: int = 1,
+    gated: bool = True,
+    bits: int = 8,
+    cache_bits: int = 8,
 ) -> Decoder:
     heads = kv_heads * share
-    return Decoder(DecoderShape(2 * size * heads, heads, kv_heads, ff, layers, 0, 40, gated, bits))
+    return Decoder(DecoderShape(2 * size * heads, heads, kv_heads, ff, layers, 0, 40, gated, bits, cache_bits))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.integers(1, 35), st.booleans(), st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 30),
-    st.sampled_from([4, 8]), st.booleans(), st.sampled_from(MACHINES),
+    st.sampled_from([(8, 8), (4, 8), (4, 4), (8, 4)]), st.booleans(), st.sampled_from(MACHINES),
 )  # fmt: skip
 def test_decoders_compute_the_same(
-    tokens: int, step: bool, kv_heads: int, share: int, size: int, ff: int, bits: int, gated: bool, manifest: Manifest
+    tokens: int,
+    step: bool,
+    kv_heads: int,
+    share: int,
+    size: int,
+    ff: int,
+    bits: tuple[int, int],
+    gated: bool,
+    manifest: Manifest,
 ) -> None:
-    made = decoder(kv_heads, share, size, ff, bits=bits, gated=gated, layers=1 + tokens % 2)
+    made = decoder(kv_heads, share, size, ff, 1 + tokens % 2, gated, *bits)
     computes(made.step(tokens) if step else made.prefill(tokens), manifest)
 
 
