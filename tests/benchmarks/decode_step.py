@@ -1,8 +1,8 @@
 """One decode step (128 tokens before, width 384, 6 heads, ff 1536) on the RTL: T=4 D=16, 128 KiB, 8 bytes a cycle.
 
 The floor is the time the bus needs for weights and the cached keys and values alone. Bars: output and caches equal the
-integer graph's; cycles at most 1.05 times the floor, with int8 weights and caches and with int4 ones, whose floor is half
-as high; the cycle model within 2 %. Of int4 weights with int8 caches the ratio is shown.
+integer graph's; cycles at most 1.05 times the floor, with int8 weights and caches and with int4 ones, whose floor is
+half as high; the cycle model within 2 %. Of int4 weights with int8 caches the ratio is shown.
 """
 
 from __future__ import annotations
