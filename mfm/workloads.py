@@ -239,7 +239,8 @@ class Decoder:
         ]
         score = RequantParams(*_ratio((24 << self._coarser) / (32 * 32 * np.sqrt(s.head_dim))))
         gain = 1 + self._coarser
-        ops.append(QAttention(f"context{layer}", tuple(sources), rows, score, 3, gain, True, past))
+        context = QAttention(f"context{layer}", tuple(sources), rows, score, 3, gain, True, past, s.cache_bits)
+        ops.append(context)
         ops.append(self._apply(f"projection{layer}", f"context{layer}", rows))
         ops.append(self._sum(f"middle{layer}", stream, f"projection{layer}", rows, layer > 0, True))
         ops.append(self._norm(f"after{layer}", f"middle{layer}", rows))

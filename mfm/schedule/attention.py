@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -41,11 +41,15 @@ UNIT_SHIFT = 14
 
 @dataclass(frozen=True)
 class _Made:
-    """How a tensor of a head comes to be: `posts` on the result of `base`, in order, and the cache it goes to."""
+    """How a tensor of a head comes to be: `posts` on the result of `base`, in order, and the cache it goes to.
+
+    bits: of its values, where it is kept as keys or values.
+    """
 
     base: QGemm
     posts: tuple[Post, ...]
     cache: QCache | None
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,10 @@ class Attention:
     def _trace(self, attention: QAttention, head: QHead) -> None:
         for name in (head.k, head.v):
             if name not in self.made:
-                self.made[name] = self._origin(name)
+                self.made[name] = replace(self._origin(name), bits=attention.bits)
+            cache = self.made[name].cache
+            if attention.bits != self.made[name].bits or (cache is not None and cache.bits != attention.bits):
+                raise InputError(f"'{name}' of more than one precision", attention.out, "give all that use it the same")
         if self._private(head.q) and isinstance(self.graph.op(head.q), (QGemm, QLayerNorm, QRmsNorm, QRope)):
             self.made.setdefault(head.q, self._origin(head.q, hold=False))
             made = self.made[head.q]
@@ -218,7 +225,7 @@ class Attention:
         plain = [name for name in names if name == head.q or not self._copied(name, name == head.v)]
         for name in plain:
             if name != head.q:
-                self.kept[name] = self._panels(name, self.made[name].cache, name == head.v)
+                self.kept[name] = self._panels(name, self.made[name], name == head.v)
         for i in range(low.groups(max(self.made[name].base.rows for name in plain))):
             for name in plain:
                 base = self.made[name].base
@@ -248,7 +255,7 @@ class Attention:
         """Keys or, turned, values: made on first use."""
         if name not in self.kept:
             made = self.made[name]
-            self.kept[name] = kept = self._panels(name, made.cache, turned)
+            self.kept[name] = kept = self._panels(name, made, turned)
             base = made.base
             if self._copied(name, turned):
                 self._rows(made)
@@ -261,15 +268,15 @@ class Attention:
     def _copied(self, name: str, turned: bool) -> bool:
         """Whether the tensor is made elsewhere and copied: row-wise ops that cannot be done in place come before."""
         made = self.made[name]
-        in_place = not turned and not self.low.past and (made.cache is None or made.cache.bits != INT4)
+        in_place = not turned and not self.low.past and made.bits != INT4
         return bool(made.posts) and not in_place
 
-    def _panels(self, name: str, cache: QCache | None, turned: bool) -> _Kept:
+    def _panels(self, name: str, made: _Made, turned: bool) -> _Kept:
         """The pieces: from a cache all that it holds by then, with the part that this program changes."""
         low = self.low
         rows, cols = low.shapes[name]
         blocks, width = low.blocks(rows), low.words(cols)
-        bits = 8 if cache is None else cache.bits
+        cache, bits = made.cache, made.bits
         down, words = (width * low.dot // low.tile, low.words(rows)) if turned else (blocks, width)
         words = _packed(words, bits)
         unit = low.step_tiles if turned else low.group

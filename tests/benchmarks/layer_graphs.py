@@ -86,10 +86,12 @@ class _Layer:
         second = RequantParams(second.mult >> (second.shift - shift), 0, shift)
         return self.add(QAdd(f"sum{len(self.ops)}", a, b, rows, first, second, wide, wide_out))
 
-    def attention(self, heads: tuple[QHead, ...], rows: int, width: int, causal: bool, past: int = 0) -> str:
+    def attention(
+        self, heads: tuple[QHead, ...], rows: int, width: int, causal: bool, past: int = 0, bits: int = 8
+    ) -> str:
         score = _one(self.rng, 24 / (64 * 64 * np.sqrt(width)))
         frac, gain = int(self.rng.integers(2, 6)), int(self.rng.integers(0, 4))
-        context = self.add(QAttention(f"context{len(self.ops)}", heads, rows, score, frac, gain, causal, past))
+        context = self.add(QAttention(f"context{len(self.ops)}", heads, rows, score, frac, gain, causal, past, bits))
         return context if len(heads) == 1 else self.gemm(context, rows, len(heads) * width, size(self.rng, 40))
 
     def made(self, name: str) -> IntegerGraph:
@@ -168,10 +170,10 @@ def _attention(layer: _Layer, causal: bool) -> None:
 def _projected_attention(layer: _Layer) -> None:
     """Queries, keys and values of one input, grouped heads, and their projection."""
     tokens, k, width = size(layer.rng, 33), size(layer.rng, 33), size(layer.rng, 17)
-    x = layer.input(tokens, k)
-    keys, values = layer.gemm(x, tokens, k, width, False), layer.gemm(x, tokens, k, width, False)
+    x, bits = layer.input(tokens, k), int(layer.rng.choice([4, 8]))
+    keys, values = (layer.gemm(x, tokens, k, width, False, bits) for _ in range(2))
     heads = tuple(QHead(layer.gemm(x, tokens, k, width, False), keys, values) for _ in range(2))
-    layer.attention(heads, tokens, width, bool(layer.rng.integers(2)))
+    layer.attention(heads, tokens, width, bool(layer.rng.integers(2)), 0, bits)
 
 
 def _cached_attention(layer: _Layer, past: int, bits: int = 8) -> None:
@@ -186,7 +188,7 @@ def _cached_attention(layer: _Layer, past: int, bits: int = 8) -> None:
             new = layer.add(QRope("turned", new, rows, angles, _one(layer.rng, 1 / 100)))
         kv.append(layer.add(QCache(part, new, slot, past, capacity, bits)))
     heads = tuple(QHead(layer.gemm(x, rows, k, width, False), *kv) for _ in range(int(layer.rng.integers(1, 4))))
-    layer.attention(heads, rows, width, True, past)
+    layer.attention(heads, rows, width, True, past, bits)
 
 
 KINDS: dict[str, Callable[[_Layer], None]] = {

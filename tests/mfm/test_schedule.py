@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwlib.design import Manifest
 from hwlib.errors import InputError
-from mfm.compress.integer import IntegerGraph, QAttention, execute
+from mfm.compress.integer import IntegerGraph, QAttention, QGemm, execute
 from mfm.program.effects import accesses
 from mfm.run.cycles import run_cycles
 from mfm.run.golden import golden_machine, run_golden
@@ -90,6 +90,38 @@ def test_decoders_compute_the_same(
 ) -> None:
     made = decoder(kv_heads, share, size, ff, 1 + tokens % 2, gated, *bits)
     computes(made.step(tokens) if step else made.prefill(tokens), manifest)
+
+
+def test_keys_have_one_precision() -> None:
+    graph = decoder(cache_bits=4).step(5)
+    spoiled = tuple(replace(op, bits=8) if isinstance(op, QAttention) else op for op in graph.ops)
+    with pytest.raises(InputError, match="of more than one precision; give all that use it the same"):
+        build(replace(graph, ops=spoiled), machine(), Choices())
+
+
+def test_a_cache_is_loaded_only_where_it_holds_something() -> None:
+    """At a boundary of words the block that a token begins comes from nowhere; one token later it is loaded."""
+
+    def loaded(past: int) -> int:
+        program = schedule(decoder(kv_heads=1, share=1, size=2, cache_bits=4).step(past), machine(), effort=0).program
+        spans = [(c.addr, c.addr + c.nbytes(program.target)) for c in program.caches]
+        loads = [i.operands for i in program.instructions if i.op == "LOAD"]
+        inside = [v for v in loads if any(low <= v["dram_addr"] < high for low, high in spans)]
+        return sum(v["rows"] * v["row_words"] for v in inside)
+
+    assert loaded(8) == 2 + 1
+    assert loaded(9) == loaded(12) == 3 + 2
+
+
+def test_parameters_without_a_bias_are_loaded_in_half_the_bytes() -> None:
+    def loaded(bias: int) -> int:
+        graph = block(8, 32, 2, 64)
+        made = tuple(replace(op, bias=0 * op.bias + bias) if isinstance(op, QGemm) else op for op in graph.ops)
+        program = build(replace(graph, ops=made), machine(), Choices())
+        loads = [i.operands for i in program.instructions if i.op == "LOAD" and i.operands["space"] == 1]
+        return sum(v["rows"] * v["row_words"] for v in loads)
+
+    assert loaded(0) == loaded(-1 << 18) < 0.6 * loaded(1)
 
 
 def agrees(graph: IntegerGraph, manifest: Manifest, choices: Choices | None = None) -> None:
