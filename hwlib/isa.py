@@ -19,7 +19,7 @@ from enum import IntEnum
 
 from hwlib.errors import InputError
 
-VERSION = 2
+VERSION = 3
 INSTRUCTION_BITS = 256
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 HEADER_BITS = 80
@@ -117,7 +117,7 @@ _TRANSFER = _layout(
     ("dram_addr", 40, "byte address in memory, a multiple of the AXI data width"),
     ("local_addr", 16, "first local word"),
     ("rows", 16, "rows to move, at least 1"),
-    ("row_words", 16, "local words in a row, at least 1"),
+    ("row_words", 16, "words of memory in a row, at least 1 (COMPACT: below 32768)"),
     ("dram_stride", 32, "bytes between row starts in memory"),
     ("local_stride", 16, "local words between row starts"),
     ("space", 8, "LOAD: 0 scratchpad, 1 matrix parameters, 2 vector parameters, 3 activation tables; STORE: 0"),
@@ -137,6 +137,7 @@ _MATRIX = _layout(
     ("r_addr", 12, "row-scale entry of row-block 0 (ROWSCALE); the output row that is written (ROW)"),
     ("act_table", 2, "activation table (ACT)"),
     ("gain", 4, "left shift of the row scale's result (ROWSCALE)"),
+    ("o_high", 1, "the first word of an output row-block is the high nibbles (O4)"),
 )
 
 _VECTOR = _layout(
@@ -156,7 +157,14 @@ _VECTOR = _layout(
 
 OPCODES = (
     Opcode("END", 0x01, None, "wait until every engine is idle, then report done", (), ()),
-    Opcode("LOAD", 0x10, Engine.LOAD, "memory to local storage, a 2-D copy of words", (), _TRANSFER),
+    Opcode(
+        "LOAD",
+        0x10,
+        Engine.LOAD,
+        "memory to local storage, a 2-D copy of words",
+        (("COMPACT", 0, "4-byte parameter entries become 8-byte ones: a word of memory is two local words"),),
+        _TRANSFER,
+    ),
     Opcode("STORE", 0x11, Engine.STORE, "scratchpad to memory, a 2-D copy of words", (), _TRANSFER),
     Opcode(
         "GEMM",
@@ -171,6 +179,7 @@ OPCODES = (
             ("HOLD", 4, "do not drain the accumulators (one tile only); nothing is stored"),
             ("W4", 5, "B is int4: a word of B holds two words along K, the first in the low nibbles"),
             ("ROW", 6, "write only output row r_addr (m_tiles = 1): a row of a cache, or with TRANSPOSE a column"),
+            ("O4", 7, "the output is int4, saturated: two words along a row-block of it share one, as W4 reads it"),
         ),
         _MATRIX,
     ),

@@ -101,7 +101,8 @@ def random_input(graph: IntegerGraph, seed: int = 0) -> dict[str, Int]:
 class DecoderShape:
     """A decoder: width, query heads, key and value heads, feed-forward width, layers, vocabulary and most tokens.
 
-    gated: SwiGLU, else GELU; bits: of the weights; vocab: 0 for no head (the output is then the residual stream).
+    gated: SwiGLU, else GELU; bits: of the weights; cache_bits: of keys and values; vocab: 0 for no head (the output is
+    then the residual stream).
     """
 
     width: int = 384
@@ -113,6 +114,7 @@ class DecoderShape:
     capacity: int = 256
     gated: bool = True
     bits: int = 8
+    cache_bits: int = 8
 
     def __post_init__(self) -> None:
         ok = 0 < self.kv_heads <= self.heads <= self.width and self.heads % self.kv_heads == 0
@@ -152,6 +154,11 @@ class Decoder:
         """The graph of the token after `past` tokens."""
         return self._graph(1, past)
 
+    @property
+    def _coarser(self) -> int:
+        """Bits by which a step of keys and values is coarser than one of other int8 tensors."""
+        return 8 - self.shape.cache_bits
+
     @cached_property
     def _linear(self) -> dict[str, QGemm]:
         """Every linear layer, by name, for one row."""
@@ -162,7 +169,8 @@ class Decoder:
             op = _gemm(rng, name, "", 1, k, n, table)
             weight = op.weight if s.bits == 8 else np.clip(np.rint(op.weight / 14), -8, 7).astype(np.int64)
             shift = op.shift if s.bits == 8 else op.shift - 4
-            found[name] = QGemm(name, "", 1, weight, op.mult, op.bias >> (op.shift - shift), shift, table, s.bits)
+            bias, coarser = op.bias >> (op.shift - shift), self._coarser if name.startswith("value") else 0
+            found[name] = QGemm(name, "", 1, weight, op.mult, bias, shift + coarser, table, s.bits)
 
         for layer in range(s.layers):
             for part, heads in (("query", s.heads), ("key", s.kv_heads), ("value", s.kv_heads)):
@@ -211,23 +219,28 @@ class Decoder:
         """Append a layer's ops; the name of the residual stream after it."""
         s = self.shape
         ops.append(self._norm(f"before{layer}", stream, rows))
-        turn = RequantParams(*_ratio(1 / 127))
-        for part, heads in (("query", s.heads), ("key", s.kv_heads)):
+        for part, heads, turn in (("query", s.heads, 1 / 127), ("key", s.kv_heads, 1 / (127 << self._coarser))):
             for h in range(heads):
                 ops.append(self._apply(f"{part}{layer}.{h}", f"before{layer}", rows))
-                ops.append(QRope(f"turned {part}{layer}.{h}", f"{part}{layer}.{h}", rows, "angles", turn))
+                ops.append(
+                    QRope(
+                        f"turned {part}{layer}.{h}", f"{part}{layer}.{h}", rows, "angles", RequantParams(*_ratio(turn))
+                    )
+                )
         for h in range(s.kv_heads):
             ops.append(self._apply(f"value{layer}.{h}", f"before{layer}", rows))
             for part, new in (("key", f"turned key{layer}.{h}"), ("value", f"value{layer}.{h}")):
                 slot = f"{part}s{layer}.{h}"
-                ops.append(QCache(slot, new, slot, past, s.capacity))
+                ops.append(QCache(slot, new, slot, past, s.capacity, s.cache_bits))
         share = s.heads // s.kv_heads
         sources = [
             QHead(f"turned query{layer}.{h}", f"keys{layer}.{h // share}", f"values{layer}.{h // share}")
             for h in range(s.heads)
         ]
-        score = RequantParams(*_ratio(24 / (32 * 32 * np.sqrt(s.head_dim))))
-        ops.append(QAttention(f"context{layer}", tuple(sources), rows, score, 3, 1, True, past))
+        score = RequantParams(*_ratio((24 << self._coarser) / (32 * 32 * np.sqrt(s.head_dim))))
+        gain = 1 + self._coarser
+        context = QAttention(f"context{layer}", tuple(sources), rows, score, 3, gain, True, past, s.cache_bits)
+        ops.append(context)
         ops.append(self._apply(f"projection{layer}", f"context{layer}", rows))
         ops.append(self._sum(f"middle{layer}", stream, f"projection{layer}", rows, layer > 0, True))
         ops.append(self._norm(f"after{layer}", f"middle{layer}", rows))
@@ -274,30 +287,38 @@ def silu_table(in_scale: float, out_scale: float) -> Int:
 
 DECODERS = ("decoder-block", "decode-step")
 """How the names of decoder workloads begin."""
-_DECODER_NAME = re.compile(r"(decoder-block|decode-step)-(\d+)-(\d+)-(\d+)-(\d+)-(\d+)(-gelu)?(-w4)?")
+_DECODER_NAME = re.compile(r"(decoder-block|decode-step)-(\d+)-(\d+)-(\d+)-(\d+)-(\d+)(-gelu)?(-w4(?:kv4)?)?")
 
 
 def decoder_workload(name: str, seed: int = 0) -> IntegerGraph:
     """The graph of ``decoder-block-SEQ-WIDTH-HEADS-KVHEADS-FF`` or ``decode-step-PAST-WIDTH-HEADS-KVHEADS-FF``.
 
-    ``-gelu`` after it: one feed-forward matrix before a GELU instead of SwiGLU's two; ``-w4``: int4 weights.
+    ``-gelu`` after it: one feed-forward matrix before a GELU instead of SwiGLU's two; ``-w4``: int4 weights;
+    ``-w4kv4``: int4 keys and values in the caches too.
     """
     found = _DECODER_NAME.fullmatch(name)
     if found is None:
-        raise InputError(f"no workload '{name}'", "model", "write decode-step-PAST-WIDTH-HEADS-KVHEADS-FF[-gelu][-w4]")
+        raise InputError(
+            f"no workload '{name}'", "model", "write decode-step-PAST-WIDTH-HEADS-KVHEADS-FF[-gelu][-w4|-w4kv4]"
+        )
     tokens, width, heads, kv_heads, ff = (int(v) for v in found.groups()[1:6])
     bits, gated = (4 if found[8] else 8), not found[7]
-    shape = DecoderShape(width, heads, kv_heads, ff, capacity=tokens + 1, gated=gated, bits=bits)
+    cache_bits = 4 if found[8] == "-w4kv4" else 8
+    shape = DecoderShape(width, heads, kv_heads, ff, 1, 0, tokens + 1, gated, bits, cache_bits)
     decoder = Decoder(shape, seed)
     graph = decoder.prefill(tokens) if found[1] == "decoder-block" else decoder.step(tokens)
     return IntegerGraph(name, graph.ops, graph.output, graph.output_scale)
+
+
+CACHED = {8: (-64, 65), 4: (-8, 8)}
+"""Values of random caches by their bits: from, to below."""
 
 
 def random_caches(graph: IntegerGraph, seed: int = 0) -> dict[str, Int]:
     """Contents of the caches that `graph` expects."""
     rng, shapes = np.random.default_rng(seed), {op.out: op for op in graph.ops}
     return {
-        op.slot: rng.integers(-64, 65, (op.past, shape_of(shapes[op.new], graph)[1]))
+        op.slot: rng.integers(*CACHED[op.bits], (op.past, shape_of(shapes[op.new], graph)[1]))
         for op in graph.ops
         if isinstance(op, QCache)
     }

@@ -37,6 +37,14 @@ def pack_int4(matrix: NDArray[np.int64], tile: int, dot: int) -> bytes:
     return packed
 
 
+def unpack_matrix_int4(data: bytes, rows: int, cols: int, tile: int, dot: int) -> NDArray[np.int64]:
+    """The int4 matrix [rows, cols] (as int64) in `data`, which may include padding: :func:`pack_int4` undone, exact."""
+    blocks, words = -(-rows // tile), -(-cols // (2 * dot))
+    packed = np.frombuffer(data[: blocks * words * tile * dot], dtype=np.uint8).astype(np.int64)
+    pairs = unpack_int4(packed.reshape(blocks, words, tile, dot)).reshape(blocks, 2 * words, tile, dot)
+    return pairs.transpose(0, 2, 1, 3).reshape(blocks * tile, 2 * words * dot)[:rows, :cols]
+
+
 def unpack_int4(words: NDArray[np.int64]) -> NDArray[np.int64]:
     """The pair of int8 words [..., 2, T, D] in each int4 word [..., T, D]. Exact."""
     low, high = words & 15, words >> 4 & 15

@@ -13,7 +13,11 @@ Int = NDArray[np.int64]
 MULT_BITS = 16
 BIAS_BITS = 40
 SHIFT_MAX = 47
+COMPACT_BIAS_BITS = 10
+COMPACT_BIAS_LOW = 18
+"""A compact entry's bias counts steps of 2**COMPACT_BIAS_LOW."""
 INT8_MIN, INT8_MAX = -128, 127
+INT4_MIN, INT4_MAX = -8, 7
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ def requantize(acc: Int, mult: Int, bias: Int, shift: Int) -> Int:
     product = acc.astype(np.int64) * mult + bias
     rounded = (product + (np.int64(1) << (np.asarray(shift, dtype=np.int64) - 1))) >> shift
     y: Int = np.clip(rounded, INT8_MIN, INT8_MAX)
+    return y
+
+
+def saturate_int4(x: Int) -> Int:
+    """Int8 `x` saturated to int4: what a GEMM with O4 writes. Exact."""
+    y: Int = np.clip(x, INT4_MIN, INT4_MAX)
     return y
 
 
@@ -77,3 +87,23 @@ def decode_param(entry: int) -> RequantParams:
     mult = entry & 0xFFFF
     bias = entry >> 24 & (1 << BIAS_BITS) - 1
     return RequantParams(mult - (mult >> 15 << 16), bias - (bias >> 39 << 40), entry >> 16 & 0x3F)
+
+
+def compact_param(entry: int) -> int | None:
+    """The 32-bit form of a 64-bit parameter entry: mult in 15:0, shift in 21:16, bias / 2**18 in 31:22.
+
+    Exact; None where there is none: the bias is not a multiple of 2**18 from -2**27 to below 2**27.
+    """
+    low, bias = entry & 0x3F_FFFF, decode_param(entry).bias
+    limit = 1 << (COMPACT_BIAS_BITS - 1)
+    steps = bias >> COMPACT_BIAS_LOW
+    if steps << COMPACT_BIAS_LOW != bias or not -limit <= steps < limit:
+        return None
+    return low | (steps & 2 * limit - 1) << 22
+
+
+def expand_param(compact: int) -> int:
+    """The inverse of :func:`compact_param`, exact: what a LOAD with COMPACT writes for a 4-byte entry."""
+    steps = compact >> 22
+    steps -= steps >> (COMPACT_BIAS_BITS - 1) << COMPACT_BIAS_BITS
+    return compact & 0x3F_FFFF | (steps << COMPACT_BIAS_LOW & (1 << BIAS_BITS) - 1) << 24

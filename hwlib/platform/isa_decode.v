@@ -1,4 +1,4 @@
-// isa_decode: names the fields of an instruction (ISA version 2).
+// isa_decode: names the fields of an instruction (ISA version 3).
 // Purely combinational. Generated from hwlib/isa.py by `rtloom generate`; do not edit.
 // x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to the vector engine's.
 // illegal: the opcode is not defined, or a flag it does not have or a bit behind its operands is set.
@@ -30,6 +30,7 @@ module isa_decode (
     output wire [11:0] g_r_addr,
     output wire [1:0] g_act_table,
     output wire [3:0] g_gain,
+    output wire [0:0] g_o_high,
     output wire [15:0] v_a_addr,
     output wire [15:0] v_b_addr,
     output wire [15:0] v_o_addr,
@@ -70,6 +71,7 @@ module isa_decode (
     assign g_r_addr = instr[243:232];
     assign g_act_table = instr[245:244];
     assign g_gain = instr[249:246];
+    assign g_o_high = instr[250:250];
     assign v_a_addr = instr[95:80];
     assign v_b_addr = instr[111:96];
     assign v_o_addr = instr[127:112];
@@ -87,9 +89,9 @@ module isa_decode (
     always @* begin
         case (instr[7:0])
             8'h01: illegal = |(instr[15:8] & ~8'h00) || |instr[255:80]; // END
-            8'h10: illegal = |(instr[15:8] & ~8'h00) || |instr[255:224]; // LOAD
+            8'h10: illegal = |(instr[15:8] & ~8'h01) || |instr[255:224]; // LOAD
             8'h11: illegal = |(instr[15:8] & ~8'h00) || |instr[255:224]; // STORE
-            8'h20: illegal = |(instr[15:8] & ~8'h7f) || |instr[255:250]; // GEMM
+            8'h20: illegal = |(instr[15:8] & ~8'hff) || |instr[255:251]; // GEMM
             8'h30: illegal = |(instr[15:8] & ~8'h00) || |instr[255:251]; // LAYERNORM
             8'h31: illegal = |(instr[15:8] & ~8'h01) || |instr[255:251]; // SOFTMAX
             8'h32: illegal = |(instr[15:8] & ~8'h03) || |instr[255:251]; // ADD

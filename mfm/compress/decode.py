@@ -100,6 +100,7 @@ def _cached(
         raise InputError("attention that is not causal has no decode steps", op.out, "use the whole graph")
     known = {made.out for made in before if isinstance(made, QCache)}
     names = dict.fromkeys(name for head in op.heads for name in (head.k, head.v))
-    caches = [QCache(f"{name}.cache", name, name, past, capacity) for name in names if f"{name}.cache" not in known]
+    new = [name for name in names if f"{name}.cache" not in known]
+    caches = [QCache(f"{name}.cache", name, name, past, capacity, op.bits) for name in new]
     heads = tuple(QHead(head.q, f"{head.k}.cache", f"{head.v}.cache") for head in op.heads)
     return *caches, replace(op, heads=heads, rows=rows, past=past)

@@ -30,6 +30,7 @@ from hwlib.numerics import (
     requantize,
     rmsnorm,
     rope,
+    saturate_int4,
     softmax,
     split_planes,
 )
@@ -37,6 +38,8 @@ from mfm.models.host import Host
 
 Int = NDArray[np.int64]
 Caches = MutableMapping[str, Int]
+INT4 = 4
+"""Bits of the narrow weights and caches."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ class QRope:
 class QCache:
     """Rows past.. of the persistent cache `slot` become `new`; `out` is all of its past + rows rows.
 
-    capacity: the most rows the slot ever holds, the same in every graph that uses it.
+    capacity: the most rows the slot ever holds, the same in every graph that uses it; bits: 8, or 4: the new rows are
+    saturated to -8..7.
     """
 
     out: str
@@ -155,6 +159,7 @@ class QCache:
     slot: str
     past: int
     capacity: int
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ class QAttention:
     """Softmax attention, head results side by side; heads may share keys and values.
 
     score: requantizes ``q . k^T`` to base-2 units of ``2**-frac``; gain: left shift of the normalised result.
-    causal: row r sees only keys 0..past+r.
+    causal: row r sees only keys 0..past+r; bits: of keys and values, 8, or 4: they are saturated to -8..7.
     """
 
     out: str
@@ -182,6 +187,7 @@ class QAttention:
     gain: int
     causal: bool = False
     past: int = 0
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -410,7 +416,7 @@ class _Execution:
         raise TypeError(type(op).__name__)
 
     def _cache(self, op: QCache) -> Int:
-        new = self.values[op.new]
+        new = saturate_int4(self.values[op.new]) if op.bits == INT4 else self.values[op.new]
         before = self.caches.get(op.slot, np.zeros((0, new.shape[1]), dtype=np.int64))
         if len(before) < op.past or op.past + len(new) > op.capacity:
             raise InputError(
@@ -421,13 +427,17 @@ class _Execution:
         self.caches[op.slot] = np.vstack([before[: op.past], new])
         return self.caches[op.slot]
 
+    def _narrowed(self, op: QAttention, name: str) -> Int:
+        """Keys or values as the attention reads them."""
+        return saturate_int4(self.values[name]) if op.bits == INT4 else self.values[name]
+
     def _head(self, op: QAttention, head: QHead) -> Int:
         one = np.int64(1)
-        keys = self.values[head.k]
+        keys, values = (self._narrowed(op, name) for name in (head.k, head.v))
         acc = accumulate(self.values[head.q][: op.rows], keys)
         scores = requantize(acc, one * op.score.mult, one * op.score.bias, one * op.score.shift)  # type: ignore[arg-type]
         counted = causal(op.rows, len(keys), op.past + 1) if op.causal else None
         p, scale = softmax(scores, op.frac, counted)
-        mixed = accumulate(p, self.values[head.v].T)
+        mixed = accumulate(p, values.T)
         shift = np.maximum(1, scale.shift - op.gain)
         return requantize(mixed, scale.mult[:, None], one * 0, shift[:, None])  # type: ignore[arg-type]

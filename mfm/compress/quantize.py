@@ -89,11 +89,11 @@ class _Calibrated:
     fracs: dict[str, int]
     samples: int
 
-    def scale(self, name: str, columns: Int | None = None) -> float:
-        """The symmetric scale with the least squared error among a few clippings of the range."""
+    def scale(self, name: str, columns: Int | None = None, bits: int = 8) -> float:
+        """The symmetric scale with the least squared error in `bits` bits among a few clippings of the range."""
         x = self.values[name] if columns is None else self.values[name][:, columns]
-        top = float(np.abs(x).max()) or 1.0
-        return min((top * clip / Q_MAX for clip in CLIPS), key=lambda s: _error(x, s))
+        top, most = float(np.abs(x).max()) or 1.0, (1 << bits - 1) - 1
+        return min((top * clip / most for clip in CLIPS), key=lambda s: _error(x, s, most))
 
     def first(self, name: str) -> Float:
         """The tensor's values for the first sample."""
@@ -105,8 +105,8 @@ class _Calibrated:
         return x[:: max(1, len(x) // ENOUGH)]
 
 
-def _error(x: Float, scale: float) -> float:
-    return float(((np.clip(np.rint(x / scale), -Q_MAX, Q_MAX) * scale - x) ** 2).sum())
+def _error(x: Float, scale: float, most: int) -> float:
+    return float(((np.clip(np.rint(x / scale), -most, most) * scale - x) ** 2).sum())
 
 
 def _calibrate(graph: Graph, samples: Sequence[Float]) -> _Calibrated:
@@ -161,12 +161,13 @@ def quantize(
     wide: bool = False,
     bits: Mapping[str, int] | None = None,
     host: bool = False,
+    cache_bits: int = 8,
 ) -> IntegerGraph:
     """The integer graph of `graph`, calibrated on flat float `samples`.
 
     wide: sums that later sums read are int16. bits: 4 for linear layers (by the name of their result) whose weights
     are to be int4; others are int8. host: what integer arithmetic cannot express is left to the host, as far as it
-    can be, besides the Host ops that the graph has.
+    can be, besides the Host ops that the graph has. cache_bits: 4 for int4 keys and values of every attention, else 8.
     Raises InputError for what integer arithmetic here cannot express (an activation that does not follow a linear
     layer, attention whose queries are not a linear layer's output) and for `bits` of no linear layer.
     """
@@ -177,7 +178,7 @@ def quantize(
             raise InputError(f"{count}-bit weights of '{name}'", "bits", "give 4 or 8 for linear layers of the graph")
     if host:
         graph = legal(graph)
-    made = _Quantizer(graph, _calibrate(graph, samples), wide, chosen).run()
+    made = _Quantizer(graph, _calibrate(graph, samples), wide, chosen, cache_bits).run()
     check_widths(made)
     return made
 
@@ -188,6 +189,7 @@ class _Quantizer:
     data: _Calibrated
     wide: bool
     bits: Mapping[str, int]
+    cache_bits: int = 8
     scales: dict[str, Float] = field(default_factory=dict)
     zeros: dict[str, int] = field(default_factory=dict)
     ops: list[QOp] = field(default_factory=list)
@@ -388,10 +390,11 @@ class _Quantizer:
     def _attention(self, op: Attention) -> None:
         rows = self.rows[op.out]
         uniform = self._reader_types(op.out) != {Gemm}
-        value_scales = [self.data.scale(head.v.name, head.v.columns) for head in op.heads]
+        bits = self.cache_bits
+        value_scales = [self.data.scale(head.v.name, head.v.columns, bits) for head in op.heads]
         if uniform:
             value_scales = [max(value_scales)] * len(value_scales)
-        key_scale = max(self.data.scale(head.k.name, head.k.columns) for head in op.heads)
+        key_scale = max(self.data.scale(head.k.name, head.k.columns, bits) for head in op.heads)
         query_scale = max(self.data.scale(head.q.name, head.q.columns) for head in op.heads)
         heads = []
         for h, (head, value_scale) in enumerate(zip(op.heads, value_scales, strict=True)):
@@ -408,7 +411,7 @@ class _Quantizer:
         frac = self.data.fracs[op.out]
         mult, shift = quantize_multiplier(query_scale * key_scale * op.scale * math.log2(math.e) * 2**frac)
         score = RequantParams(mult, 0, shift)
-        self.ops.append(QAttention(op.out, tuple(heads), rows, score, frac, gain, op.causal))
+        self.ops.append(QAttention(op.out, tuple(heads), rows, score, frac, gain, op.causal, 0, bits))
 
     def _same_order(self, op: Attention, head: AttentionHead) -> None:
         """Queries and keys must be reordered alike."""

@@ -52,16 +52,15 @@ def entries_per_word(manifest: Manifest) -> int:
     return manifest.word_bytes // PARAM_BYTES
 
 
-def _transfer(op: str, v: Mapping[str, int], manifest: Manifest) -> list[Access]:
+def _transfer(op: str, v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> list[Access]:
     size = manifest.word_bytes
     memory = Access(Store.MEMORY, op == "STORE", v["dram_addr"], v["row_words"] * size, v["rows"], v["dram_stride"])
     space = Store(v["space"])
     if space is Store.TABLES:
         return [memory, Access(space, True, 0, 1)]
     unit = 1 if space is Store.SCRATCHPAD else entries_per_word(manifest)
-    local = Access(
-        space, op == "LOAD", v["local_addr"] * unit, v["row_words"] * unit, v["rows"], v["local_stride"] * unit
-    )
+    words = v["row_words"] * (2 if "COMPACT" in flags else 1)
+    local = Access(space, op == "LOAD", v["local_addr"] * unit, words * unit, v["rows"], v["local_stride"] * unit)
     return [memory, local]
 
 
@@ -84,12 +83,17 @@ def _gemm(v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> li
 
 
 def _product(v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> Access:
-    """The words in which a GEMM writes bytes."""
+    """The words in which a GEMM writes."""
     tile, dot = manifest.tile, manifest.dot
     across, blocks = (v["m_tiles"], v["n_tiles"]) if "TRANSPOSE" in flags else (v["n_tiles"], v["m_tiles"])
+    first, count = 0, -(-across * tile // dot)
     if {"ROW", "TRANSPOSE"} <= flags:
-        return Access(Store.SCRATCHPAD, True, v["o_addr"] + v["r_addr"] // dot, 1, blocks, v["o_stride"])
-    return Access(Store.SCRATCHPAD, True, v["o_addr"], -(-across * tile // dot), blocks, v["o_stride"])
+        first, count = v["r_addr"] // dot, 1
+    if "O4" in flags:
+        end = -(-(first + count + v["o_high"]) // 2)
+        first = (first + v["o_high"]) // 2
+        count = end - first
+    return Access(Store.SCRATCHPAD, True, v["o_addr"] + first, count, blocks, v["o_stride"])
 
 
 PAIRWISE = frozenset({"ADD", "MUL", "ROPE"})
@@ -123,7 +127,7 @@ def accesses(op: str, operands: Mapping[str, int], flags: frozenset[str], manife
         return _gemm(operands, flags, manifest)
     if engine is isa.Engine.VECTOR:
         return _vector(op, operands, flags, manifest)
-    return _transfer(op, operands, manifest)
+    return _transfer(op, operands, flags, manifest)
 
 
 def macs(op: str, operands: Mapping[str, int]) -> int:

@@ -14,8 +14,8 @@ from hwlib import isa
 from hwlib.design import Manifest
 from hwlib.errors import InputError
 from hwlib.files import write_whole
-from hwlib.numerics import pack, unpack
-from mfm.compress.integer import QInput
+from hwlib.numerics import pack, pack_int4, unpack, unpack_matrix_int4
+from mfm.compress.integer import INT4, QInput
 from mfm.program.effects import macs
 
 Int = NDArray[np.int64]
@@ -89,13 +89,17 @@ class TensorSlot:
 
 @dataclass(frozen=True)
 class CacheSlot:
-    """Where a cache of `capacity` rows of `cols` int8 columns lies: rows as tiles, or `turned` (rows along words)."""
+    """Where a cache of `capacity` rows of `cols` columns lies: rows as tiles, or `turned` (rows along words).
+
+    bits: 8, or 4: two words along a row-block share one.
+    """
 
     name: str
     addr: int
     capacity: int
     cols: int
     turned: bool
+    bits: int = 8
 
     def _shape(self, target: Mapping[str, int]) -> tuple[int, int]:
         """Rows and columns as they lie in memory, padding included."""
@@ -108,18 +112,19 @@ class CacheSlot:
     def nbytes(self, target: Mapping[str, int]) -> int:
         """Bytes the cache takes in memory."""
         rows, cols = self._shape(target)
-        return rows * cols
+        return rows * (-(-cols // (2 * target["D"])) * target["D"] if self.bits == INT4 else cols)
 
     def pack(self, rows: Int, target: Mapping[str, int]) -> bytes:
         """Memory bytes of a cache whose first rows are `rows` [any, cols], zero after them."""
         full = np.zeros(self._shape(target), dtype=np.int64)
         held = rows.T if self.turned else rows
         full[: held.shape[0], : held.shape[1]] = held
-        return pack(full, target["T"], target["D"])
+        return (pack_int4 if self.bits == INT4 else pack)(full, target["T"], target["D"])
 
     def decode(self, data: bytes, rows: int, target: Mapping[str, int]) -> Int:
         """The first `rows` rows in memory bytes `data`."""
-        full = unpack(data, *self._shape(target), target["T"], target["D"])
+        read = unpack_matrix_int4 if self.bits == INT4 else unpack
+        full = read(data, *self._shape(target), target["T"], target["D"])
         return (full.T if self.turned else full)[:rows, : self.cols]
 
 

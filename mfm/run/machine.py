@@ -17,12 +17,14 @@ from hwlib.numerics import (
     apply_table,
     causal,
     decode_param,
+    expand_param,
     join_planes,
     layernorm,
     mul_requantize,
     requantize,
     rmsnorm,
     rope,
+    saturate_int4,
     softmax,
     split_planes,
     unpack_int4,
@@ -32,6 +34,7 @@ from mfm.program.effects import TABLE_BYTES, Store, capacity, entries_per_word
 
 Int = NDArray[np.int64]
 Commit = Callable[[], None]
+Index = Int | int
 
 
 @dataclass(frozen=True)
@@ -129,20 +132,37 @@ class GoldenMachine:
         repeat, count = tiles.shape[:2]
         return tiles.transpose(0, 2, 1, 3).reshape(repeat * self.tile, count * self.dot).astype(np.int64)
 
-    def _put(self, words: Int, matrix: Int) -> None:
-        """Write `matrix` [len(words)*T, cols] to row-blocks at `words` [row-blocks, ceil(cols/D)], no other bytes."""
-        repeat, cols = words.shape[0], matrix.shape[1]
-        column = np.arange(cols)
-        blocks = matrix.reshape(repeat, self.tile, cols)
-        where = words[:, column // self.dot][:, None, :]
-        self.scratchpad[where, np.arange(self.tile)[None, :, None], (column % self.dot)[None, None, :]] = blocks
+    def _put(self, bases: Int, matrix: Int, high: int | None = None) -> None:
+        """Write `matrix` [len(bases)*T, cols] to row-blocks at words `bases`, and nothing else.
+
+        high: it is int4, and the first word of a row-block is the low (0) or high (1) nibbles.
+        """
+        column = np.arange(matrix.shape[1])
+        blocks = matrix.reshape(len(bases), self.tile, len(column))
+        where = (np.arange(self.tile)[:, None], column % self.dot)
+        self._write(bases[:, None, None], column // self.dot, where, blocks, high)
+
+    def _write(self, base: Index, word: Index, place: tuple[Index, Index], values: Int, high: int | None) -> None:
+        """Write `values` to the (row, byte) of word `word` after `base`; high: as in `_put`. Shapes are broadcast."""
+        if high is None:
+            self.scratchpad[((base + word) % len(self.scratchpad), *place)] = values
+            return
+        half, *where = np.broadcast_arrays(word + high, (base + (word + high) // 2) % len(self.scratchpad), *place)
+        for odd in (0, 1):
+            pick = half % 2 == odd
+            at = tuple(index[pick] for index in where)
+            kept = self.scratchpad[at].astype(np.int64) & (15 if odd else 240)
+            self.scratchpad[at] = (kept | (values[pick] & 15) << 4 * odd).astype(np.uint8).view(np.int8)
 
     def _load(self, item: isa.Instruction) -> Commit:
         v, size = item.operands, self.manifest.word_bytes
         spans = [self.read(v["dram_addr"] + q * v["dram_stride"], v["row_words"] * size) for q in range(v["rows"])]
-        words = v["local_addr"] + np.arange(v["rows"])[:, None] * v["local_stride"] + np.arange(v["row_words"])
-        data = np.frombuffer(b"".join(spans), dtype=np.uint8).reshape(-1, size)
-        return lambda: self._fill(Store(v["space"]), words.ravel() & 0xFFFF, data)
+        data, count = np.frombuffer(b"".join(spans), dtype=np.uint8), v["row_words"]
+        if "COMPACT" in item.flags:
+            full = [expand_param(entry) for entry in data.view(np.uint32).tolist()]
+            data, count = np.array(full, dtype=np.uint64).view(np.uint8), 2 * count
+        words = v["local_addr"] + np.arange(v["rows"])[:, None] * v["local_stride"] + np.arange(count)
+        return lambda: self._fill(Store(v["space"]), words.ravel() & 0xFFFF, data.reshape(-1, size))
 
     def _fill(self, store: Store, words: Int, data: NDArray[np.uint8]) -> None:
         if store is Store.SCRATCHPAD:
@@ -187,28 +207,24 @@ class GoldenMachine:
         if "ACT" in flags:
             table = self.tables[v["act_table"] * TABLE_BYTES :][:TABLE_BYTES].astype(np.int64)
             out = apply_table(out, table)
+        if "O4" in flags:
+            out = saturate_int4(out)
         if "ROW" in flags:
             return self._one_row(item, out)
         if "TRANSPOSE" in flags:
             out = out.T
-        words = self._words(v["o_addr"], out.shape[0] // self.tile, v["o_stride"], -(-out.shape[1] // self.dot))
-        return lambda: self._put(words, out)
+        bases = v["o_addr"] + np.arange(out.shape[0] // self.tile) * v["o_stride"]
+        return lambda: self._put(bases, out, _high(item))
 
     def _one_row(self, item: isa.Instruction, out: Int) -> Commit:
         """Write row r_addr of a product's output, or with TRANSPOSE that column."""
         v = item.operands
         row, column = v["r_addr"], np.arange(out.shape[1])
-        values = out[row % self.tile].astype(np.int8)
+        values, high = out[row % self.tile], _high(item)
         if "TRANSPOSE" in item.flags:
-            words = v["o_addr"] + column // self.tile * v["o_stride"] + row // self.dot
-            place = (column % self.tile, np.full_like(column, row % self.dot))
-        else:
-            words, place = v["o_addr"] + column // self.dot, (np.full_like(column, row), column % self.dot)
-
-        def commit() -> None:
-            self.scratchpad[(words % len(self.scratchpad), *place)] = values
-
-        return commit
+            bases, turned = v["o_addr"] + column // self.tile * v["o_stride"], (column % self.tile, row % self.dot)
+            return lambda: self._write(bases, row // self.dot, turned, values, high)
+        return lambda: self._write(v["o_addr"], column // self.dot, (row, column % self.dot), values, high)
 
     def _requantized(self, item: isa.Instruction, acc: Int) -> Int:
         v = item.operands
@@ -228,9 +244,9 @@ class GoldenMachine:
     def _vector_result(self, item: isa.Instruction, out: Int, plane: int = 0) -> Commit:
         v = item.operands
         count = -(-v["cols"] // self.dot)
-        words = self._words(v["o_addr"] + plane, v["row_blocks"], v["o_stride"], count)
+        bases = v["o_addr"] + plane + np.arange(v["row_blocks"]) * v["o_stride"]
         padded = np.pad(out, ((0, 0), (0, count * self.dot - v["cols"])))
-        return lambda: self._put(words, padded)
+        return lambda: self._put(bases, padded)
 
     def _norm(self, item: isa.Instruction) -> Commit:
         p = self._entries(Store.VECTOR_PARAMS, item.operands["p_addr"], item.operands["cols"])
@@ -268,6 +284,11 @@ class GoldenMachine:
             high()
 
         return commit
+
+
+def _high(item: isa.Instruction) -> int | None:
+    """Of a GEMM with an int4 output, whether its first words are high nibbles."""
+    return item.operands["o_high"] if "O4" in item.flags else None
 
 
 def _combined(op: str, a: Int, b: Int, first: RequantParams, second: RequantParams) -> Int:

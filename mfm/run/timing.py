@@ -124,7 +124,7 @@ class CostModel:
             return self._matrix(operands, flags)
         if engine is isa.Engine.VECTOR:
             return self._vector(op, operands, flags)
-        return self._transfer("load" if op == "LOAD" else "store", operands)
+        return self._transfer("load" if op == "LOAD" else "store", operands, flags)
 
     def _matrix(self, v: Mapping[str, int], flags: frozenset[str]) -> Cost:
         t, p = self.timing, self.manifest.parameters
@@ -151,10 +151,12 @@ class CostModel:
         more = max(once, getattr(t, f"{name}_block") + share * cols)
         return Cost(0.0, fixed + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)
 
-    def _transfer(self, kind: str, v: Mapping[str, int]) -> Cost:
+    def _transfer(self, kind: str, v: Mapping[str, int], flags: frozenset[str]) -> Cost:
         t, axi = self.timing, self.manifest.parameters["AXI_BYTES"]
         start, done = getattr(t, f"{kind}_start"), getattr(t, f"{kind}_done")
         beat = max(1.0, (self.latency + start) / getattr(t, f"{kind}_window"))
+        if "COMPACT" in flags and axi == self.manifest.word_bytes:
+            beat = max(2.0, beat)
         row = v["row_words"] * self.manifest.word_bytes / axi * beat + getattr(t, f"{kind}_row")
         begin, end = (start + self.latency, done) if kind == "load" else (start, done + self.latency)
         return Cost(begin, v["rows"] * row, end, getattr(t, f"{kind}_gap"))

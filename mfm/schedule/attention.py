@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwlib.errors import InputError
 from mfm.compress.integer import (
+    INT4,
     QAttention,
     QCache,
     QConst,
@@ -40,22 +41,32 @@ UNIT_SHIFT = 14
 
 @dataclass(frozen=True)
 class _Made:
-    """How a tensor of a head comes to be: `posts` on the result of `base`, in order, and the cache it goes to."""
+    """How a tensor of a head comes to be: `posts` on the result of `base`, in order, and the cache it goes to.
+
+    bits: of its values, where it is kept as keys or values.
+    """
 
     base: QGemm
     posts: tuple[Post, ...]
     cache: QCache | None
+    bits: int = 8
 
 
 @dataclass(frozen=True)
 class _Kept:
     """Keys by row-blocks of tokens, or transposed values by row-blocks of columns: (first row-block, panel) pieces.
 
-    words: of a row-block in a panel.
+    words: of a row-block in a panel; bits: of a value.
     """
 
     pieces: tuple[tuple[int, Panel], ...]
     words: int
+    bits: int = 8
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """How a GEMM reads it as its right operand."""
+        return frozenset({"W4"} if self.bits == INT4 else ())
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,16 @@ class _Scored:
 @cache
 def _identity(cols: int) -> NDArray[np.int64]:
     return np.eye(cols, dtype=np.int64)
+
+
+def _whole(word: int, bits: int) -> int:
+    """The word of a row-block that holds its word `word` of int8 values."""
+    return word // 2 if bits == INT4 else word
+
+
+def _packed(words: int, bits: int) -> int:
+    """Words that hold `words` words of int8 values."""
+    return _whole(words + 1, bits) if bits == INT4 else words
 
 
 class Attention:
@@ -107,7 +128,10 @@ class Attention:
     def _trace(self, attention: QAttention, head: QHead) -> None:
         for name in (head.k, head.v):
             if name not in self.made:
-                self.made[name] = self._origin(name)
+                self.made[name] = replace(self._origin(name), bits=attention.bits)
+            cache = self.made[name].cache
+            if attention.bits != self.made[name].bits or (cache is not None and cache.bits != attention.bits):
+                raise InputError(f"'{name}' of more than one precision", attention.out, "give all that use it the same")
         if self._private(head.q) and isinstance(self.graph.op(head.q), (QGemm, QLayerNorm, QRmsNorm, QRope)):
             self.made.setdefault(head.q, self._origin(head.q, hold=False))
             made = self.made[head.q]
@@ -198,10 +222,10 @@ class Attention:
         names = [n for n in (head.k, head.q, head.v)[: low.choices.interleave] if n in self.made and n not in self.kept]
         if len(names) < 2 or low.past or any(n in low.grids or self.made[n].base.out not in self.held for n in names):
             return
-        plain = [name for name in names if name == head.q or not (self.made[name].posts and name == head.v)]
+        plain = [name for name in names if name == head.q or not self._copied(name, name == head.v)]
         for name in plain:
             if name != head.q:
-                self.kept[name] = self._panels(name, self.made[name].cache, name == head.v)
+                self.kept[name] = self._panels(name, self.made[name], name == head.v)
         for i in range(low.groups(max(self.made[name].base.rows for name in plain))):
             for name in plain:
                 base = self.made[name].base
@@ -231,75 +255,88 @@ class Attention:
         """Keys or, turned, values: made on first use."""
         if name not in self.kept:
             made = self.made[name]
-            self.kept[name] = kept = self._panels(name, made.cache, turned)
-            late = made.posts if not turned and not self.low.past else ()
+            self.kept[name] = kept = self._panels(name, made, turned)
             base = made.base
-            if made.posts and not late:
+            if self._copied(name, turned):
                 self._rows(made)
                 base = self._copy(made.posts[-1])
             self._fill(base, kept, turned)
-            for post in late:
+            for post in () if base is not made.base else made.posts:
                 self._late(post, kept)
         return self.kept[name]
 
-    def _panels(self, name: str, cache: QCache | None, turned: bool) -> _Kept:
+    def _copied(self, name: str, turned: bool) -> bool:
+        """Whether the tensor is made elsewhere and copied: row-wise ops that cannot be done in place come before."""
+        made = self.made[name]
+        in_place = not turned and not self.low.past and made.bits != INT4
+        return bool(made.posts) and not in_place
+
+    def _panels(self, name: str, made: _Made, turned: bool) -> _Kept:
         """The pieces: from a cache all that it holds by then, with the part that this program changes."""
         low = self.low
         rows, cols = low.shapes[name]
         blocks, width = low.blocks(rows), low.words(cols)
+        cache, bits = made.cache, made.bits
         down, words = (width * low.dot // low.tile, low.words(rows)) if turned else (blocks, width)
+        words = _packed(words, bits)
         unit = low.step_tiles if turned else low.group
         most = max(unit, low.manifest.parameters["WORDS"] // SHARE // words // unit * unit)
         even = -(-down // (-(-down // most) * unit)) * unit
         size, pitch = low.manifest.word_bytes, words
         home = Home(low.memory, down * words * size)
         if cache is not None:
-            pitch = low.words(cache.capacity) if turned else width
+            pitch = _packed(low.words(cache.capacity), bits) if turned else words
             total = (down if turned else low.blocks(cache.capacity)) * pitch * size
-            layout = ("values" if turned else "keys", cache.capacity, cols)
+            layout = ("values" if turned else "keys", cache.capacity, cols, bits)
             home = Home(low.memory, total, low.memory.slot(cache.slot, layout, total))
-            self.caches.append(CacheSlot(cache.slot, home.addr, cache.capacity, cols, turned))
+            self.caches.append(CacheSlot(cache.slot, home.addr, cache.capacity, cols, turned, bits))
         pieces = []
         for first in range(0, down, even):
             count = min(even, down - first)
             label = f"{name}[{first}:{first + count}]"
             panel = Panel(label, Store.SCRATCHPAD, count, words, home, first * pitch * size, pitch * size)
             if cache is not None:
-                self._cached(panel, first, turned)
+                self._cached(panel, first, turned, bits)
             pieces.append((first, panel))
-        return _Kept(tuple(pieces), words)
+        return _Kept(tuple(pieces), words, bits)
 
-    def _cached(self, panel: Panel, first: int, turned: bool) -> None:
+    def _cached(self, panel: Panel, first: int, turned: bool, bits: int) -> None:
         """What of a cache's panel is there before, and what is to be stored."""
         low = self.low
         block = low.past // low.tile - first
-        panel.filled = low.past > 0
         panel.through = turned or not low.past or 0 <= block < panel.rows
-        if low.past and panel.through:
+        if not low.past:
+            return
+        if turned:
             each = low.align // low.dot
-            panel.part = (
-                (0, panel.rows, low.past // low.align * each, each) if turned else (block, 1, 0, panel.row_words)
-            )
+            panel.part = (0, panel.rows, _whole(low.past // low.align * each, bits), _packed(each, bits))
+            panel.held = (0, panel.rows, 0, _packed(-(-low.past // low.dot), bits))
+            panel.filled = True
+        else:
+            panel.part = (block, 1, 0, panel.row_words) if panel.through else None
+            rows = min(panel.rows, low.blocks(low.past) - first)
+            panel.held = (0, rows, 0, panel.row_words)
+            panel.filled = rows > 0
 
     def _fill(self, op: QGemm, kept: _Kept, turned: bool, groups: range | None = None) -> None:
         """The GEMMs that write all row groups (or `groups`), or the one new row, of keys or of transposed values."""
-        low = self.low
+        low, int4 = self.low, kept.bits == INT4
         groups = range(low.groups(op.rows)) if groups is None else groups
+        flags = {name for name, on in (("TRANSPOSE", turned), ("ROW", low.past > 0), ("O4", int4)) if on}
         breaks = tuple(first * low.tile // low.dot for first, _ in kept.pieces) if turned else (0,)
         for part in low.weights(op, breaks):
             across = part.first * low.tile // low.dot
             for i in groups:
                 block = low.past // low.tile if low.past else i * low.group
                 first, panel = max(p for p in kept.pieces if p[0] <= (part.first if turned else block))
+                word, line = across, block - first
                 if turned:
                     word = low.past // low.align * low.align // low.dot if low.past else block * low.tile // low.dot
-                    offset = (part.first - first) * kept.words + word
-                else:
-                    offset = (block - first) * kept.words + across
-                flags = frozenset({"TRANSPOSE"} if turned else ()) | frozenset({"ROW"} if low.past else ())
+                    line = part.first - first
+                offset = line * kept.words + _whole(word, kept.bits)
                 row = low.past % (low.align if turned else low.tile) if low.past else 0
                 target = Ref(panel, offset, reads=False, writes=True)
-                low.multiply(op, i, part, target, kept.words, flags, row)
+                low.multiply(op, i, part, target, kept.words, frozenset(flags), row, word % 2 if int4 else 0)
 
     def _post(self, op: Post, first: int, panel: Panel) -> None:
         """A row-wise op in place on row-blocks from `first` on."""
@@ -350,7 +387,7 @@ class Attention:
         low = self.low
         most = low.manifest.parameters["MATRIX_PARAMS"] // (2 * low.tile)
         count = min(tiles, max(low.step_tiles, most // low.step_tiles * low.step_tiles))
-        label = f"{op.out} score parameters"
+        label, width = f"{op.out} score parameters", low.words(low.shapes[op.heads[0].k][1])
         params = low.constants.params(Store.MATRIX_PARAMS, [op.score] * (count * low.tile), label)
         for start, panel in keys.pieces:
             for first in range(start, min(start + panel.rows, tiles), count):
@@ -361,8 +398,8 @@ class Attention:
                     "p_addr": low.constants.entry(params),
                 }
                 n = min(count, tiles - first, start + panel.rows - first)
-                fixed = gemm_operands((out.rows, n, keys.words), (queries.row_words, keys.words, out.row_words))
-                low.steps.append(Step("GEMM", op.out, fixed, refs))
+                fixed = gemm_operands((out.rows, n, width), (queries.row_words, keys.words, out.row_words))
+                low.steps.append(Step("GEMM", op.out, fixed, refs, keys.flags))
 
     def _mix(self, op: QAttention, out: Grid, width: int, scored: _Scored) -> None:
         """Probabilities times values, normalised by the row scales, into the head's columns."""
@@ -379,4 +416,4 @@ class Attention:
                 }
                 strides = (group.scores.row_words, scored.values.words, target.row_words)
                 fixed = gemm_operands((group.scores.rows, values.rows, words), strides, op.gain)
-                low.steps.append(Step("GEMM", op.out, fixed, refs, frozenset({"ROWSCALE"})))
+                low.steps.append(Step("GEMM", op.out, fixed, refs, scored.values.flags | {"ROWSCALE"}))

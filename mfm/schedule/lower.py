@@ -12,6 +12,7 @@ from hwlib.design import Manifest
 from hwlib.errors import InputError
 from hwlib.numerics import RequantParams, pack
 from mfm.compress.integer import (
+    INT4,
     IntegerGraph,
     QAdd,
     QAttention,
@@ -29,12 +30,12 @@ from mfm.compress.integer import (
     operands,
     shape_of,
 )
-from mfm.program.effects import Store, entries_per_word
+from mfm.program.effects import Store
 from mfm.program.program import CacheSlot, TensorSlot
 from mfm.schedule.attention import Attention
 from mfm.schedule.chains import Chain, Chains, RowOp
 from mfm.schedule.panels import Grid, Home, Memory, Panel, Ref, Step, gemm_operands, make_grid
-from mfm.schedule.weights import INT4, Constants, Weights
+from mfm.schedule.weights import Constants, Weights
 
 Int = NDArray[np.int64]
 
@@ -257,13 +258,13 @@ class Lowering:
         for i in groups:
             self.norm(op, source.panels[i][0], out.panels[i][0])
 
-    def pair(self, op: QAdd | QMul | QRope, pair: tuple[Panel, Panel], out: Panel, cols: int) -> None:
-        """One vector instruction on two panels of `cols` columns."""
+    def pair(self, op: QAdd | QMul | QRope, pair: tuple[Panel, Panel], out: Panel, cols: int, at: int = 0) -> None:
+        """One vector instruction on `cols` columns of two panels from their word `at` on, to the first of `out`."""
         first, second = (op.first, op.second) if isinstance(op, QAdd) else (op.params, RequantParams(0, 0, 1))
         params = self.constants.params(Store.VECTOR_PARAMS, (first, second), f"{op.out} parameters")
         refs = {
-            "a_addr": Ref(pair[0]),
-            "b_addr": Ref(pair[1]),
+            "a_addr": Ref(pair[0], at),
+            "b_addr": Ref(pair[1], at),
             "o_addr": Ref(out, reads=False, writes=True),
             "p_addr": self.constants.entry(params),
         }
@@ -309,6 +310,11 @@ class Lowering:
             self.fused |= {item.out for item in chain.ops}
         some_groups = self.choices.sweep if chain.second is None else self.choices.chunk
         size = some_groups or groups
+        if self._ends(chain) and chain.second and chain.add:
+            for item in chain.front:
+                self.rowwise(item, range(groups))
+            self._last_sum(chain.second, chain.add)
+            return
         narrow = self._narrow(chain.second, chain.add) if self.choices.columns and chain.second and chain.add else None
         for first in range(0, groups, size):
             some = range(first, min(first + size, groups))
@@ -318,6 +324,27 @@ class Lowering:
                 self._by_columns(narrow, some)
         if narrow is not None:
             self.reread(narrow.add.out, self.grids[narrow.add.out])
+
+    def _ends(self, chain: Chain) -> bool:
+        """Whether the chain ends with an int8 sum of one row-block that is the program's last result."""
+        add = chain.add
+        if add is None or add.out != self.graph.output or self.readers[add.out] > 1 or add.wide_out:
+            return False
+        whole = all(len(self.grids[name].starts) == 1 for name in (add.a, add.b) if name in self.grids)
+        return whole and self.blocks(add.rows) == 1
+
+    def _last_sum(self, second: QGemm, add: QAdd) -> None:
+        """A sum after the last weights: of all columns but the last panel's before it, so that little is left then."""
+        words = self.words(self.shapes[second.out][1])
+        self.fresh(second.out)
+        last = self.weights(second)[-1].first * self.tile // self.dot
+        starts = (0, last) if last else (0,)
+        out, operands = self.fresh(add.out, starts), (self.grids[add.a], self.grids[add.b])
+        for panel, low, high in zip(out.panels[0], starts, (*starts[1:], words), strict=True):
+            self.gemm(second, range(1), range(low, high))
+            cols = min(self.shapes[add.out][1], high * self.dot) - low * self.dot
+            if cols > 0:
+                self.pair(add, (operands[0].panels[0][0], operands[1].panels[0][0]), panel, cols, low)
 
     def _narrow(self, second: QGemm, add: QAdd) -> _Narrow:
         """Column chunks for the chain's second GEMM and its sum, which takes the product's place and goes to memory."""
@@ -414,7 +441,7 @@ class Lowering:
                 "a_addr": Ref(left, block * left.row_words),
                 "b_addr": Ref(part.panel, tile * part.stride),
                 "o_addr": Ref(panel, offset + block * panel.row_words, reads=False, writes=last),
-                "p_addr": Ref(part.params, 0, entries_per_word(self.manifest)),
+                "p_addr": self.constants.entry(part.params, part.entry),
             }
             fixed = gemm_operands((1, 1, part.words), (left.row_words, part.stride, panel.row_words))
             self.emit_gemm(op, fixed, refs, _hold(c, len(row)), last)
@@ -439,17 +466,18 @@ class Lowering:
         stride: int,
         flags: frozenset[str] = frozenset(),
         row: int = 0,
+        high: int = 0,
     ) -> None:
-        """One GEMM step: row group `i` of the op's input by a weight panel; row: as in the ROW flag."""
+        """One GEMM step: row group `i` of the op's input by a weight panel; row, high: as with the ROW and O4 flags."""
         source = self.grids[op.a]
         refs = {
             "a_addr": Ref(source.panels[i][0]),
             "b_addr": Ref(part.panel),
             "o_addr": out,
-            "p_addr": self.constants.entry(part.params),
+            "p_addr": self.constants.entry(part.params, part.entry),
         }
         sizes = (self.group_blocks(op.rows, i), part.tiles, part.words)
-        fixed = gemm_operands(sizes, (source.words, part.stride, stride)) | {"r_addr": row}
+        fixed = gemm_operands(sizes, (source.words, part.stride, stride)) | {"r_addr": row, "o_high": high}
         self.emit_gemm(op, fixed, refs, flags)
 
 

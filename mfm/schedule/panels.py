@@ -123,6 +123,8 @@ class Panel:
     through: store it to its home as soon as it is complete.
     planes: 2 for int16 values, all rows of low bytes before those of high bytes.
     part: the only rows and words (first row, rows, first word, words) the program changes, if not all.
+    held: the only ones that the home holds something in before the program writes the panel, if not all.
+    compact: parameter entries are 4 bytes in the home.
     """
 
     label: str
@@ -136,6 +138,8 @@ class Panel:
     through: bool = False
     planes: int = 1
     part: tuple[int, int, int, int] | None = None
+    held: tuple[int, int, int, int] | None = None
+    compact: bool = False
 
     @cached_property
     def size(self) -> int:
@@ -153,13 +157,14 @@ class Panel:
 
 
 class Ref(NamedTuple):
-    """An operand address: `offset` units into `panel`, times `scale` (entries a word for parameters)."""
+    """An operand address: `offset` units into `panel`, times `scale` (entries a word for parameters), and `entry`."""
 
     panel: Panel
     offset: int = 0
     scale: int = 1
     reads: bool = True
     writes: bool = False
+    entry: int = 0
 
 
 @dataclass(frozen=True)
@@ -253,4 +258,4 @@ def gemm_operands(sizes: tuple[int, int, int], strides: tuple[int, int, int], ga
     """Operands of a GEMM but addresses: `sizes` row-blocks, column tiles and K words; `strides` of a, b and o."""
     named = dict(zip(("m_tiles", "n_tiles", "k_words"), sizes, strict=True))
     named |= dict(zip(("a_stride", "b_stride", "o_stride"), strides, strict=True))
-    return named | {"r_addr": 0, "p_addr": 0, "act_table": 0, "gain": gain}
+    return named | {"r_addr": 0, "p_addr": 0, "act_table": 0, "gain": gain, "o_high": 0}

@@ -313,7 +313,11 @@ class Residency:
         place.drop(panel)
 
     def _load_cycles(self, panel: Panel) -> float:
-        return panel.size * self.word_cycles
+        return panel.size * self._unit_cycles(panel)
+
+    def _unit_cycles(self, panel: Panel) -> float:
+        """Bus cycles of a unit of `panel`."""
+        return self.word_cycles / 2 if panel.compact else self.word_cycles
 
     def _transfer(self, op: str, panel: Panel, layer: str) -> None:
         if panel.home is None:
@@ -321,19 +325,20 @@ class Residency:
         place = self.places[panel.store]
         where = place.where[panel]
         operands = self._span_of(op, panel, where.start)
+        flags = frozenset({"COMPACT"} if panel.compact else ())
         if op == "LOAD":
-            cost = self.costs.cost(op, operands, frozenset())
+            cost = self.costs.cost(op, operands, flags)
             self.state.loaded += cost.work + cost.gap
-        self.events.append(Event(op, operands, frozenset(), layer))
+        self.events.append(Event(op, operands, flags, layer))
         place.touched[where] = self.clock
         self.in_memory[panel] = True
 
     def _span_of(self, op: str, panel: Panel, start: int) -> dict[str, int]:
-        """Operands of a LOAD of `panel`, or of a STORE of what is changed in it, when it lies at `start`."""
+        """Operands of a LOAD of what is held of `panel`, or of a STORE of what is changed, when at `start`."""
         assert panel.home is not None
         size = self.manifest.word_bytes
         unit = table_bytes(self.manifest) // size if panel.store is Store.TABLES else 1
-        part = panel.part if op == "STORE" else None
+        part = panel.part if op == "STORE" else None if panel in self.started else panel.held
         row, rows, word, words = part or (0, panel.rows, 0, panel.row_words)
         local, pitch = panel.row_words, panel.pitch
         if rows == 1 or (words == local and pitch == local * size):
@@ -342,7 +347,7 @@ class Residency:
             "dram_addr": panel.home.addr + panel.offset + row * panel.pitch + word * size,
             "local_addr": (start + row * panel.row_words + word) * unit,
             "rows": rows,
-            "row_words": words,
+            "row_words": words // 2 if panel.compact else words,
             "dram_stride": pitch,
             "local_stride": local,
             "space": int(panel.store),
@@ -350,7 +355,7 @@ class Residency:
 
     def _compute(self, step: Step) -> Event:
         addresses = {
-            name: (self.places[ref.panel.store].where[ref.panel].start + ref.offset) * ref.scale
+            name: (self.places[ref.panel.store].where[ref.panel].start + ref.offset) * ref.scale + ref.entry
             for name, ref in step.refs.items()
         }
         return Event(step.op, step.operands | addresses, step.flags, step.layer)
@@ -371,7 +376,7 @@ class Residency:
                 place.drop(panel)
                 continue
             place.next_use[where] = self.outline.when[uses[used]]
-            place.bring_back(panel, self.word_cycles if self.in_memory[panel] else 2 * self.word_cycles)
+            place.bring_back(panel, (1 if self.in_memory[panel] else 2) * self._unit_cycles(panel))
 
 
 def residency(steps: Sequence[Step], manifest: Manifest, latency: int = 20, most: float = float("inf")) -> list[Event]:

@@ -37,11 +37,11 @@ def size(rng: Rng, most: int = MOST) -> int:
     return min(most, int(rng.choice(EDGES)) if rng.random() < 0.5 else int(rng.integers(1, most + 1)))
 
 
-def _channels(rng: Rng, scale: float, count: int) -> tuple[Int, Int, Int]:
-    """Multipliers of either sign, biases and shifts of `count` channels around `scale`."""
+def _channels(rng: Rng, scale: float, count: int, most: int = 150) -> tuple[Int, Int, Int]:
+    """Multipliers of either sign, biases up to `most` output units, and shifts of `count` channels around `scale`."""
     pairs = [quantize_multiplier(float(s)) for s in scale * rng.uniform(0.3, 3, count)]
     mult, shift = (np.array(v, dtype=np.int64) for v in zip(*pairs, strict=True))
-    return mult * rng.choice([-1, 1], count), rng.integers(-150, 151, count) << shift, shift
+    return mult * rng.choice([-1, 1], count), rng.integers(-most, most + 1, count) << shift, shift
 
 
 def _one(rng: Rng, scale: float) -> RequantParams:
@@ -63,11 +63,12 @@ class _Layer:
     def input(self, rows: int, cols: int) -> str:
         return self.add(QInput(f"input{len(self.ops)}", rows, cols, 1.0))
 
-    def gemm(self, a: str, rows: int, k: int, n: int, table: bool | None = None) -> str:
+    def gemm(self, a: str, rows: int, k: int, n: int, table: bool | None = None, out_bits: int = 8) -> str:
+        """A linear layer whose results spread over `out_bits` bits."""
         rng, bits = self.rng, int(self.rng.choice([4, 8]))
         limit = 1 << (bits - 1)
         weight = rng.integers(-limit, limit, (n, k))
-        mult, bias, shift = _channels(rng, 1.5 / (limit * np.sqrt(k)), n)
+        mult, bias, shift = _channels(rng, 1.5 / (limit * np.sqrt(k)) / (1 << 8 - out_bits), n, 150 >> 8 - out_bits)
         with_table = rng.random() < 0.5 if table is None else table
         values = (gelu_table, silu_table)[int(rng.integers(2))](0.05, 0.04) if with_table else None
         return self.add(QGemm(f"gemm{len(self.ops)}", a, rows, weight, mult, bias, shift, values, bits))
@@ -85,10 +86,12 @@ class _Layer:
         second = RequantParams(second.mult >> (second.shift - shift), 0, shift)
         return self.add(QAdd(f"sum{len(self.ops)}", a, b, rows, first, second, wide, wide_out))
 
-    def attention(self, heads: tuple[QHead, ...], rows: int, width: int, causal: bool, past: int = 0) -> str:
+    def attention(
+        self, heads: tuple[QHead, ...], rows: int, width: int, causal: bool, past: int = 0, bits: int = 8
+    ) -> str:
         score = _one(self.rng, 24 / (64 * 64 * np.sqrt(width)))
         frac, gain = int(self.rng.integers(2, 6)), int(self.rng.integers(0, 4))
-        context = self.add(QAttention(f"context{len(self.ops)}", heads, rows, score, frac, gain, causal, past))
+        context = self.add(QAttention(f"context{len(self.ops)}", heads, rows, score, frac, gain, causal, past, bits))
         return context if len(heads) == 1 else self.gemm(context, rows, len(heads) * width, size(self.rng, 40))
 
     def made(self, name: str) -> IntegerGraph:
@@ -167,22 +170,25 @@ def _attention(layer: _Layer, causal: bool) -> None:
 def _projected_attention(layer: _Layer) -> None:
     """Queries, keys and values of one input, grouped heads, and their projection."""
     tokens, k, width = size(layer.rng, 33), size(layer.rng, 33), size(layer.rng, 17)
-    x = layer.input(tokens, k)
-    keys, values = layer.gemm(x, tokens, k, width, False), layer.gemm(x, tokens, k, width, False)
+    x, bits = layer.input(tokens, k), int(layer.rng.choice([4, 8]))
+    keys, values = (layer.gemm(x, tokens, k, width, False, bits) for _ in range(2))
     heads = tuple(QHead(layer.gemm(x, tokens, k, width, False), keys, values) for _ in range(2))
-    layer.attention(heads, tokens, width, bool(layer.rng.integers(2)))
+    layer.attention(heads, tokens, width, bool(layer.rng.integers(2)), 0, bits)
 
 
-def _cached_attention(layer: _Layer, past: int) -> None:
-    """Prefill of empty caches, or a decode step after `past` tokens."""
+def _cached_attention(layer: _Layer, past: int, bits: int = 8) -> None:
+    """Prefill of empty caches, or a decode step after `past` tokens; keys of even width are rotated."""
     rows, k, width = 1 if past else size(layer.rng, 33), size(layer.rng, 33), size(layer.rng, 17)
     x = layer.input(rows, k)
     capacity, kv = past + rows + int(layer.rng.integers(0, 20)), []
     for part in ("keys", "values"):
-        new, slot = layer.gemm(x, rows, k, width, False), f"{part}{int(layer.rng.integers(1 << 40))}"
-        kv.append(layer.add(QCache(part, new, slot, past, capacity)))
+        new, slot = layer.gemm(x, rows, k, width, False, bits), f"{part}{int(layer.rng.integers(1 << 40))}"
+        if part == "keys" and width % 2 == 0:
+            angles = layer.add(QConst("angles", rotary_angles(np.arange(past, past + rows), width)))
+            new = layer.add(QRope("turned", new, rows, angles, _one(layer.rng, 1 / 100)))
+        kv.append(layer.add(QCache(part, new, slot, past, capacity, bits)))
     heads = tuple(QHead(layer.gemm(x, rows, k, width, False), *kv) for _ in range(int(layer.rng.integers(1, 4))))
-    layer.attention(heads, rows, width, True, past)
+    layer.attention(heads, rows, width, True, past, bits)
 
 
 KINDS: dict[str, Callable[[_Layer], None]] = {
@@ -202,6 +208,8 @@ KINDS: dict[str, Callable[[_Layer], None]] = {
     "projected attention": _projected_attention,
     "prefill of caches": lambda layer: _cached_attention(layer, 0),
     "decode step": lambda layer: _cached_attention(layer, size(layer.rng, 40)),
+    "prefill of int4 caches": lambda layer: _cached_attention(layer, 0, 4),
+    "decode step on int4 caches": lambda layer: _cached_attention(layer, size(layer.rng, 40), 4),
 }
 """Every kind of layer, by name."""
 

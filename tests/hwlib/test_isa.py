@@ -109,10 +109,11 @@ def test_waits_within_the_horizon_compare_as_signed_distances() -> None:
             "isa: unknown instruction 'JUMP'; "
             "use one of ['ADD', 'END', 'GEMM', 'LAYERNORM', 'LOAD', 'MUL', 'RMSNORM', 'ROPE', 'SOFTMAX', 'STORE']",
         ),
-        (Instruction("LOAD", {}, frozenset({"ACT"})), "isa: LOAD has no flag ['ACT']; use some of []"),
+        (Instruction("LOAD", {}, frozenset({"ACT"})), "isa: LOAD has no flag ['ACT']; use some of ['COMPACT']"),
         (
             Instruction("GEMM", {}, frozenset({"ACT", "FAST"})),
-            "isa: GEMM has no flag ['FAST']; use some of ['ACT', 'HOLD', 'KEEP', 'ROW', 'ROWSCALE', 'TRANSPOSE', 'W4']",
+            "isa: GEMM has no flag ['FAST']; "
+            "use some of ['ACT', 'HOLD', 'KEEP', 'O4', 'ROW', 'ROWSCALE', 'TRANSPOSE', 'W4']",
         ),
         (
             Instruction("GEMM", {"m_tiles": 4096}),

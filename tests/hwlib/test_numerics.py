@@ -255,6 +255,24 @@ def test_an_entry_that_does_not_fit_is_refused(item: RequantParams, message: str
         numerics.encode_param(item)
 
 
+@quick(300)
+@given(int16, st.integers(-512, 511), shifts)
+def test_a_compact_entry_expands_to_the_one_it_was_made_of(mult: int, steps: int, shift: int) -> None:
+    entry = numerics.encode_param(RequantParams(mult, steps << 18, shift))
+    compact = numerics.compact_param(entry)
+    assert compact == mult & 0xFFFF | shift << 16 | (steps & 1023) << 22
+    assert numerics.expand_param(compact) == entry
+
+
+@pytest.mark.parametrize("bias", [1, 1 << 17, -1, (1 << 18) + 1, 1 << 27, -(1 << 27) - (1 << 18), 1 << 38])
+def test_other_biases_have_no_compact_entry(bias: int) -> None:
+    assert numerics.compact_param(numerics.encode_param(RequantParams(5, bias, 20))) is None
+
+
+def test_int4_saturates_at_its_ends() -> None:
+    assert numerics.saturate_int4(np.array([-128, -9, -8, -1, 0, 7, 8, 127])).tolist() == [-8, -8, -8, -1, 0, 7, 7, 7]
+
+
 # Layout.
 
 
@@ -543,3 +561,4 @@ def test_an_int4_matrix_survives_its_layout(rows: int, cols: int, tile: int, dot
     words = np.frombuffer(data, dtype=np.int8).astype(np.int64).reshape(-(-rows // tile), -1, tile, dot)
     full = numerics.unpack_int4(words).reshape(words.shape[0], -1, tile, dot).transpose(0, 2, 1, 3)
     assert (full.reshape(words.shape[0] * tile, -1)[:rows, :cols] == x).all()
+    assert (numerics.unpack_matrix_int4(data + b"\x55" * 7, rows, cols, tile, dot) == x).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from hwlib.numerics import (
     RequantParams,
     accumulate,
     add_requantize,
+    compact_param,
     encode_param,
     join_planes,
     mul_requantize,
@@ -19,7 +22,10 @@ from hwlib.numerics import (
     rmsnorm,
     rope,
     split_planes,
+    unpack_int4,
+    unpack_matrix_int4,
 )
+from mfm.program.effects import Store
 from mfm.run.machine import GoldenMachine
 from tests.mfm.machines import machine
 
@@ -45,7 +51,7 @@ def load(dram: int, local: int, **other: int) -> isa.Instruction:
 
 def product(*flags: str, **other: int) -> isa.Instruction:
     fixed = {"a_addr": 0, "b_addr": 4, "o_addr": 8, "m_tiles": 2, "n_tiles": 2, "k_words": 2, "gain": 0}
-    fixed |= {"a_stride": 2, "b_stride": 2, "o_stride": 2, "p_addr": 0, "r_addr": 0, "act_table": 0}
+    fixed |= {"a_stride": 2, "b_stride": 2, "o_stride": 2, "p_addr": 0, "r_addr": 0, "act_table": 0, "o_high": 0}
     return isa.Instruction("GEMM", fixed | other, frozenset(flags))
 
 
@@ -151,6 +157,38 @@ def test_a_column_of_a_word_wider_than_a_tile() -> None:
     plain = GoldenMachine(machine(T=2, D=8), 64, np.random.default_rng(1))
     plain.execute(isa.Instruction("GEMM", v | {"r_addr": 0}))
     assert np.array_equal(tiles[[8, 11], :, 5].ravel(), plain.scratchpad[8, 1, :4])
+
+
+def test_an_int4_product_and_its_transpose_share_words() -> None:
+    made = run(product("O4", o_stride=1), product("O4", "TRANSPOSE", o_addr=16, o_stride=1))
+    for word, wanted in ((8, expected(made)), (16, expected(made).T)):
+        data = made.scratchpad[word : word + 2].tobytes()
+        assert np.array_equal(unpack_matrix_int4(data, 8, 8, 4, 4), np.clip(wanted, -8, 7))
+    late = unpack_int4(run(product("O4", o_high=1)).scratchpad[8:10].astype(np.int64))
+    assert np.array_equal(late[0, 1], np.clip(expected(made)[:4, :4], -8, 7))
+    assert not late[0, 0].any()
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_one_row_of_an_int4_cache_is_written(row: int) -> None:
+    """In its nibbles, and no other; a transposed row in those of the word that o_high chooses."""
+    plain = run(product("ROW", "O4", m_tiles=1, r_addr=row))
+    wanted = np.zeros((8, 8), dtype=np.int64)
+    wanted[row] = np.clip(expected(plain)[row], -8, 7)
+    assert np.array_equal(unpack_matrix_int4(plain.scratchpad[8:9].tobytes(), 4, 8, 4, 4), wanted[:4])
+    turned = run(product("ROW", "TRANSPOSE", "O4", m_tiles=1, r_addr=row, o_high=1, o_stride=1))
+    found = unpack_matrix_int4(turned.scratchpad[8:10].tobytes(), 8, 8, 4, 4)
+    assert np.array_equal(found, np.roll(wanted.T, 4, axis=1))
+
+
+def test_a_compact_load_widens_its_entries() -> None:
+    made = golden()
+    params = [RequantParams(7 * k - 20, (k - 4) << 18, 1 + k) for k in range(8)]
+    compact = [compact_param(encode_param(item)) for item in params]
+    made.write(1024, np.array(compact, dtype=np.uint32).tobytes())
+    made.execute(replace(load(1024, 3, row_words=2, space=2), flags=frozenset({"COMPACT"})))
+    assert made.params[Store.VECTOR_PARAMS][6:14].tolist() == [encode_param(item) for item in params]
+    assert made.params[Store.VECTOR_PARAMS][14] == encode_param(PARAMS)
 
 
 def test_normalisation_and_pairs_follow_their_definitions() -> None:

@@ -199,9 +199,10 @@ def test_int4_weights_only_where_asked() -> None:
         quantize(graph, data, bits={names[0]: 3})
 
 
-def test_rows_computed_one_by_one_are_the_same() -> None:
+@pytest.mark.parametrize("cache_bits", [8, 4])
+def test_rows_computed_one_by_one_are_the_same(cache_bits: int) -> None:
     graph, data = decoder("qwen2")
-    whole = quantize(graph, data, wide=True)
+    whole = quantize(graph, data, wide=True, cache_bits=cache_bits)
     sample = {op.out: quantized(op, data[0]) for op in whole.inputs}
     together = execute(whole, sample)
     caches: dict[str, np.ndarray] = {}
@@ -209,6 +210,19 @@ def test_rows_computed_one_by_one_are_the_same() -> None:
         part = {name: value[past : past + rows] for name, value in sample.items()}
         found = execute(window(whole, past, rows), part, caches)
         assert (found == together[past : past + rows]).all()
+
+
+def test_int4_keys_and_values_have_scales_of_their_own() -> None:
+    """The attention sees values of the whole range, and its result is as large as with int8 ones."""
+    graph, data = decoder("qwen2")
+    narrow, plain = quantize(graph, data, wide=True, cache_bits=4), quantize(graph, data, wide=True)
+    heads = next(op for op in narrow.ops if isinstance(op, QAttention)).heads
+    values = execute_all(narrow, {op.out: quantized(op, data[0]) for op in narrow.inputs})
+    for name in {head.k for head in heads} | {head.v for head in heads}:
+        inside = (values[name] >= -8) & (values[name] <= 7)
+        assert inside.mean() > 0.9
+        assert np.abs(values[name]).max() >= 6
+    assert noise(graph, plain, data) < noise(graph, narrow, data) < 0.5
 
 
 def test_windows_only_of_causal_graphs_and_rows_there_are() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwlib.design import Manifest
 from hwlib.errors import InputError
-from mfm.compress.integer import IntegerGraph, QAttention, execute
+from mfm.compress.integer import IntegerGraph, QAttention, QGemm, execute
 from mfm.program.effects import accesses
 from mfm.run.cycles import run_cycles
 from mfm.run.golden import golden_machine, run_golden
@@ -59,22 +59,69 @@ def test_every_kind_of_layer_alone(kind: str) -> None:
 
 
 def decoder(
-    kv_heads: int = 2, share: int = 2, size: int = 3, ff: int = 20, layers: int = 1, gated: bool = True, bits: int = 8
+    kv_heads: int = 2,
+    share: int = 2,
+    size: int = 3,
+    ff: int = 20,
+    layers: int = 1,
+    gated: bool = True,
+    bits: int = 8,
+    cache_bits: int = 8,
 ) -> Decoder:
     heads = kv_heads * share
-    return Decoder(DecoderShape(2 * size * heads, heads, kv_heads, ff, layers, 0, 40, gated, bits))
+    return Decoder(DecoderShape(2 * size * heads, heads, kv_heads, ff, layers, 0, 40, gated, bits, cache_bits))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.integers(1, 35), st.booleans(), st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 30),
-    st.sampled_from([4, 8]), st.booleans(), st.sampled_from(MACHINES),
+    st.sampled_from([(8, 8), (4, 8), (4, 4), (8, 4)]), st.booleans(), st.sampled_from(MACHINES),
 )  # fmt: skip
 def test_decoders_compute_the_same(
-    tokens: int, step: bool, kv_heads: int, share: int, size: int, ff: int, bits: int, gated: bool, manifest: Manifest
+    tokens: int,
+    step: bool,
+    kv_heads: int,
+    share: int,
+    size: int,
+    ff: int,
+    bits: tuple[int, int],
+    gated: bool,
+    manifest: Manifest,
 ) -> None:
-    made = decoder(kv_heads, share, size, ff, bits=bits, gated=gated, layers=1 + tokens % 2)
+    made = decoder(kv_heads, share, size, ff, 1 + tokens % 2, gated, *bits)
     computes(made.step(tokens) if step else made.prefill(tokens), manifest)
+
+
+def test_keys_have_one_precision() -> None:
+    graph = decoder(cache_bits=4).step(5)
+    spoiled = tuple(replace(op, bits=8) if isinstance(op, QAttention) else op for op in graph.ops)
+    with pytest.raises(InputError, match="of more than one precision; give all that use it the same"):
+        build(replace(graph, ops=spoiled), machine(), Choices())
+
+
+def test_a_cache_is_loaded_only_where_it_holds_something() -> None:
+    """At a boundary of words the block that a token begins comes from nowhere; one token later it is loaded."""
+
+    def loaded(past: int) -> int:
+        program = schedule(decoder(kv_heads=1, share=1, size=2, cache_bits=4).step(past), machine(), effort=0).program
+        spans = [(c.addr, c.addr + c.nbytes(program.target)) for c in program.caches]
+        loads = [i.operands for i in program.instructions if i.op == "LOAD"]
+        inside = [v for v in loads if any(low <= v["dram_addr"] < high for low, high in spans)]
+        return sum(v["rows"] * v["row_words"] for v in inside)
+
+    assert loaded(8) == 2 + 1
+    assert loaded(9) == loaded(12) == 3 + 2
+
+
+def test_parameters_without_a_bias_are_loaded_in_half_the_bytes() -> None:
+    def loaded(bias: int) -> int:
+        graph = block(8, 32, 2, 64)
+        made = tuple(replace(op, bias=0 * op.bias + bias) if isinstance(op, QGemm) else op for op in graph.ops)
+        program = build(replace(graph, ops=made), machine(), Choices())
+        loads = [i.operands for i in program.instructions if i.op == "LOAD" and i.operands["space"] == 1]
+        return sum(v["rows"] * v["row_words"] for v in loads)
+
+    assert loaded(0) == loaded(-1 << 18) < 0.6 * loaded(1)
 
 
 def agrees(graph: IntegerGraph, manifest: Manifest, choices: Choices | None = None) -> None:

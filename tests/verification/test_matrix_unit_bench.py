@@ -39,10 +39,11 @@ def test_rows_are_asked_for_as_the_contract_allows(point: int) -> None:
         assert o["r_addr"] < (max(tile, dot) if "TRANSPOSE" in instruction.flags else tile)
 
 
-def test_int4_comes_with_every_other_flag_and_with_odd_counts() -> None:
-    found = [i for seed in range(3) for program in programs(SQUARE, seed) for i in program if "W4" in i.flags]
-    assert {flag for i in found for flag in i.flags} == {name for name, _, _ in isa.BY_NAME["GEMM"].flags}
-    assert {i.operands["k_words"] % 2 for i in found} == {0, 1}
+@pytest.mark.parametrize(("flag", "operand"), [("W4", "k_words"), ("O4", "o_high")])
+def test_int4_comes_with_every_other_flag_and_with_odd_counts(flag: str, operand: str) -> None:
+    found = [i for seed in range(3) for program in programs(SQUARE, seed) for i in program if flag in i.flags]
+    assert {name for i in found for name in i.flags} == {name for name, _, _ in isa.BY_NAME["GEMM"].flags}
+    assert {i.operands[operand] % 2 for i in found} == {0, 1}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ BROKEN = {
         "matrix_unit_unpack.v", "upper ? high[3] : low[3]", "low[3]", SQUARE, "mixed"
     ),
     "a tile starts with the high nibbles left over": Broken(
-        "matrix_unit_unpack.v", "!narrow || upper || tile_end", "!narrow || upper", SQUARE, "mixed"
+        "matrix_unit_unpack.v", "!narrow || upper || tile_end", "!narrow || upper", SQUARE, "full-rate"
     ),
     "a cycle is lost between int4 words": Broken(
         "matrix_unit_unpack.v", "(!there || spent)", "(!there || (spent && !narrow))", SQUARE, "int4-rate"
@@ -74,10 +75,25 @@ BROKEN = {
         "matrix_unit_fetch.v", "& {OUT_FRAC{flags[ROW]}}", "& {OUT_FRAC{1'b0}}", WIDE, "back-to-back"
     ),
     "a transposed row is in every word of a tile": Broken(
-        "matrix_unit_tile.v", "columns_on >> SPAN", "columns_on", NARROW, "back-to-back"
+        "matrix_unit_tile.v", "columns_on >> SPAN", "columns_on", NARROW, "full-rate"
     ),
     "every row is written": Broken(
-        "matrix_unit_tile.v", "rows_on[p] && columns_on", "columns_on", SQUARE, "back-to-back"
+        "matrix_unit_tile.v", "rows_on[p] && columns_on[q%SPAN];", "columns_on[q%SPAN];", SQUARE, "back-to-back"
+    ),
+    "int4 wraps instead of saturating": Broken(
+        "matrix_unit_tile.v", "fits ? x[3:0] : {x[7], {3{!x[7]}}}", "x[3:0]", SQUARE, "mixed"
+    ),
+    "int4 takes both nibbles": Broken(
+        "matrix_unit_tile.v", "{!int4 || out_word[0], !int4 || !out_word[0]}", "2'b11", NARROW, "mixed"
+    ),
+    "int4 always begins in the low nibbles": Broken(
+        "matrix_unit_fetch.v", "{o_addr, o_high}", "{o_addr, 1'b0}", WIDE, "mixed"
+    ),
+    "a row-block of int4 is half as far": Broken(
+        "matrix_unit_fetch.v", "int4 ? {out_stride, 1'b0}", "int4 ? {1'b0, out_stride}", SQUARE, "mixed"
+    ),
+    "what is int4 is decided by the tile before": Broken(
+        "matrix_unit_tile.v", "tile_int4 ? {nibble, nibble}", "int4 ? {nibble, nibble}", SQUARE, "mixed"
     ),
 }  # fmt: skip
 

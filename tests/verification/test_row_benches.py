@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 import pytest
 
 from hwlib import isa
+from hwlib.errors import InputError
 from hwlib.isa import Fault
 from verification.benches import norm, softmax
 from verification.benches.programs import ADDRESSES, COUNTS, defects, random_body
@@ -54,10 +55,25 @@ def test_every_row_has_a_counted_element_and_masks_take_every_shape(seed: int) -
     assert seen >= {"all", "some", "first column masked", "suffix masked"}
 
 
+def _decodes(word: int) -> bool:
+    try:
+        isa.decode(word)
+    except InputError:
+        return False
+    return True
+
+
 def test_programs_have_every_opcode_and_defects_every_checked_operand() -> None:
     assert set(COUNTS) == set(ADDRESSES) == {op.name for op in isa.OPCODES if op.engine is not None}
     rng = random.Random(1)
     used = {isa.decode(word).op for word in random_body(rng, 300, 0.3, 256)}
     assert used == set(COUNTS)
+    loads = [isa.decode(word) for word in random_body(rng, 600, 0.3, 256) if isa.decode(word).op == "LOAD"]
+    compact = [item.operands for item in loads if "COMPACT" in item.flags]
+    assert {(v["space"], v["row_words"] >> 15) for v in compact} == {(1, 0), (2, 0)}
+    wrong = [isa.decode(word) for word in defects(rng, Fault.ILLEGAL_INSTRUCTION, 256) if _decodes(word)]
+    spoiled = [item.operands for item in wrong if "COMPACT" in item.flags and item.operands["space"] < 4]
+    assert {v["space"] for v in spoiled} >= {0, 3}
+    assert any(v["space"] in (1, 2) and v["row_words"] >> 15 for v in spoiled)
     outside = {isa.decode(word).op for word in defects(rng, Fault.ADDRESS_RANGE, 256)}
     assert outside == set(ADDRESSES)

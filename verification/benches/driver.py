@@ -125,18 +125,23 @@ class Channel:
         return payload if accepted else None
 
     def _read_payload(self) -> list[int]:
-        """Field values; data bytes without strobe mean nothing and read as zero."""
+        """Field values; data bits without strobe mean nothing and read as zero."""
         if "strb" not in self.fields or "data" not in self.fields:
             return [pin.read() for pin in self.pins]
         at, strobes = self.fields.index("data"), self.pins[self.fields.index("strb")].read()
         values = [pin.read() for index, pin in enumerate(self.pins) if index != at]
-        mask = byte_mask(max(strobes, 0))
+        mask = strobe_mask(max(strobes, 0), self.grain())
         bits = self.pins[at].read_bits()
         if self.pins[at].read() < 0:
             kept = format(mask, f"0{len(bits)}b")
             bits = "".join(bit if keep == "1" else "0" for bit, keep in zip(bits, kept, strict=True))
         values.insert(at, int(bits, 2) & mask if set(bits) <= {"0", "1"} else -1)
         return values
+
+    def grain(self) -> int:
+        """Bits of data to a strobe."""
+        data, strobes = (self.pins[self.fields.index(name)].width for name in ("data", "strb"))
+        return data // strobes
 
 
 class Wires:
@@ -279,8 +284,9 @@ class Memory(Agent):
     def _write(self, name: str, payload: list[int]) -> None:
         address = self.bench.field(name, payload, "addr") % self.spec["words"]
         data, mask = self.bench.field(name, payload, "data"), (1 << 8 * self.spec["word_bytes"]) - 1
-        if "strb" in self.bench.channels[name].fields:
-            mask = byte_mask(self.bench.field(name, payload, "strb"))
+        channel = self.bench.channels[name]
+        if "strb" in channel.fields:
+            mask = strobe_mask(self.bench.field(name, payload, "strb"), channel.grain())
         self.words[address] = (self.words.get(address, 0) & ~mask) | (data & mask)
 
 
@@ -503,11 +509,11 @@ class Bench:
         }
 
 
-def byte_mask(strobes: int) -> int:
-    """A mask with a byte of ones for each strobe."""
-    mask, index = 0, 0
+def strobe_mask(strobes: int, grain: int) -> int:
+    """A mask with `grain` ones for each strobe."""
+    mask, index, ones = 0, 0, (1 << grain) - 1
     while strobes >> index:
-        mask |= 0xFF << 8 * index if strobes >> index & 1 else 0
+        mask |= ones << grain * index if strobes >> index & 1 else 0
         index += 1
     return mask
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hwlib.isa import Fault
+from hwlib.isa import Fault, Space
+from hwlib.numerics import expand_param
 from verification.benches.scenario import (
     Accept,
     AxiMemory,
@@ -35,6 +36,8 @@ from verification.benches.transfers import (
 SPACES = (0, 0, 1, 2, 3)
 GAP_CYCLES = 8
 LEAST_OUTSTANDING = 2
+COMPACT_BEATS = 4
+"""Beats a word has at least where 4-byte entries come at full rate."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class _Plan:
     fault: Fault = Fault.NONE
     misaligned: str = ""
     full_rate: bool = False
+    compact: float = 0.3
     reset: bool = False
 
     @property
@@ -57,7 +61,8 @@ class _Plan:
 _PLANS = (
     _Plan("random"),
     _Plan("back-pressure", stall=0.6),
-    _Plan("full-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True),
+    _Plan("full-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=0),
+    _Plan("compact-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=1),
     _Plan("long-latency", stall=0.0, latency=(40, 40), gap=0.0),
     _Plan("bus-error", fault=Fault.AXI_READ),
     _Plan("unaligned", fault=Fault.UNALIGNED, misaligned="dram_addr"),
@@ -67,7 +72,7 @@ _PLANS = (
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Copies under stalls and at full rate, an AXI error, unaligned instructions, a reset in mid-flight."""
+    """Copies under stalls and at full rate, plain and compact, an AXI error, unaligned instructions, a reset."""
     words = max(20, -(-transactions // sum(not plan.fault for plan in _PLANS)))
     return [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
 
@@ -96,6 +101,7 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
         transfers = long_transfers(rng, words, point, SPACES)
     else:
         transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else 1)
+    transfers = [_compacted(rng, transfer, plan.compact) for transfer in transfers]
     low, high, bad = 0, 0, len(transfers)
     if plan.misaligned:
         bad, transfers = misalign(rng, transfers, point["AXI_BYTES"], plan.misaligned)
@@ -104,6 +110,13 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
     word = point["T"] * point["D"]
     touched = {address + k for t in transfers for _, address in t.words(word) for k in range(word)}
     return _Case(plan, point, transfers, random_bytes(rng, sorted(touched)), bad, low, high)
+
+
+def _compacted(rng: random.Random, transfer: Transfer, share: float) -> Transfer:
+    """With probability `share` the transfer with 4-byte entries, which only the parameter memories take."""
+    if rng.random() >= share:
+        return transfer
+    return replace(transfer, space=rng.choice((Space.MATRIX_PARAMS, Space.VECTOR_PARAMS)), compact=True)
 
 
 @dataclass(frozen=True)
@@ -148,9 +161,11 @@ class _Case:
             for local, address in transfer.words(self.word):
                 if self.low < address + self.word and address < self.high:
                     return expected, vectors
-                data = int.from_bytes(bytes(self.image[address + k] for k in range(self.word)), "little")
-                expected.append({"space": transfer.space, "addr": local, "data": data})
-                vectors.append(f"LOAD {index} {transfer}")
+                data = bytes(self.image[address + k] for k in range(self.word))
+                for k, word in enumerate(_expanded(data) if transfer.compact else (data,)):
+                    number = int.from_bytes(word, "little")
+                    expected.append({"space": int(transfer.space), "addr": (local + k) % (1 << 16), "data": number})
+                    vectors.append(f"LOAD {index} {transfer}")
         return expected, vectors
 
     def _judge_fault(self, seen: Observed, expected: list[Payload], vectors: list[str]) -> list[Mismatch]:
@@ -163,7 +178,7 @@ class _Case:
         return wrong or self._judge_bus(seen, asked)
 
     def _judge_done(self, seen: Observed) -> list[Mismatch]:
-        counts = [t.count for t in self.transfers[: self.bad]]
+        counts = [t.count * (1 + t.compact) for t in self.transfers[: self.bad]]
         return judge_done(seen.transfers["done"], counts, seen.transfers["local"])
 
     def _judge_bus(self, seen: Observed, beats: int) -> list[Mismatch]:
@@ -176,12 +191,14 @@ class _Case:
     def _judge_rate(self, seen: Observed) -> list[Mismatch]:
         """One beat a cycle but for a few cycles between instructions; done soon after the last beat."""
         r, done = seen.transfers["r"], seen.transfers["done"]
-        allowed = self.beats + len(self.transfers) * GAP_CYCLES
+        compact = bool(self.plan.compact)
+        slow, soon = compact and self.word < COMPACT_BEATS * self.point["AXI_BYTES"], DONE_LATENCY * (1 + compact)
+        allowed = (1 + slow) * self.beats + len(self.transfers) * GAP_CYCLES
         taken, late = r[-1].cycle - r[0].cycle + 1, done[-1].cycle - r[-1].cycle
         if taken > allowed:
             return [Mismatch("r", len(r) - 1, r[-1].cycle, f"at most {allowed} cycles", f"{taken} cycles", "full rate")]
-        if late > DONE_LATENCY:
-            want, got = f"within {DONE_LATENCY} cycles of the last beat", f"{late} cycles"
+        if late > soon:
+            want, got = f"within {soon} cycles of the last beat", f"{late} cycles"
             return [Mismatch("done", len(done) - 1, done[-1].cycle, want, got, "full rate")]
         return []
 
@@ -192,3 +209,10 @@ class _Case:
         if ahead >= LEAST_OUTSTANDING:
             return []
         return [Mismatch("ar", 0, -1, f"{LEAST_OUTSTANDING} bursts outstanding", str(ahead), "a slow memory")]
+
+
+def _expanded(data: bytes) -> tuple[bytes, bytes]:
+    """The two local words of a word of 4-byte entries."""
+    entries = (int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4))
+    full = b"".join(expand_param(entry).to_bytes(8, "little") for entry in entries)
+    return full[: len(data)], full[len(data) :]

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlib import isa
-from hwlib.numerics import RequantParams, accumulate, apply_table, encode_param, requantize, unpack_int4
+from hwlib.numerics import (
+    RequantParams,
+    accumulate,
+    apply_table,
+    encode_param,
+    requantize,
+    saturate_int4,
+    unpack_int4,
+)
 from verification.benches.scenario import Beat, Drive, Memory, Mismatch, Observed, Scenario
 
 Int = NDArray[np.int64]
@@ -21,7 +29,7 @@ OPERAND_WORDS = 256
 TABLE_ENTRIES = 256
 IDLE_CYCLES = 8
 """Between back-to-back instructions, by the contract."""
-PLAIN = ("TRANSPOSE", "ROWSCALE", "W4", "ROW")
+PLAIN = ("TRANSPOSE", "ROWSCALE", "W4", "ROW", "O4")
 FLAGS = ("ACT", *PLAIN)
 CORNERS = (-128, -121, -1, 0, 1, 120, 127)
 """Bytes whose nibbles are the extremes of int4 too."""
@@ -58,7 +66,7 @@ class _Contents:
 
 @dataclass
 class _Golden:
-    """The bytes that must be written, by (word, byte); the words each instruction writes; beats; words of B read."""
+    """The nibbles that must be written, by (word, nibble); words each instruction writes; beats; words of B read."""
 
     written: dict[tuple[int, int], int] = field(default_factory=dict)
     words: list[set[int]] = field(default_factory=list)
@@ -153,7 +161,7 @@ def _program(rng: random.Random, style: _Style, point: Mapping[str, int], share:
     while wrote < share or len(program) < 3:
         burst = _held(rng, style, point) if rng.random() < style.held else []
         last = _gemm(rng, style, point, free, kept=bool(burst))
-        used = _reach(last.operands, "TRANSPOSE" in last.flags, point)
+        used = _reach(last, point)
         if free + used > WORDS:
             break
         program += [*burst, last]
@@ -177,7 +185,7 @@ def _gemm(rng: random.Random, style: _Style, point: Mapping[str, int], free: int
     n = 1 if kept else rng.randint(1, style.tiles)
     operands = _operands(rng, style, point, flags, free, m, n)
     columns, blocks = (m, n) if "TRANSPOSE" in flags else (n, m)
-    width = _width(columns, point)
+    width = _width(columns, operands, flags, point)
     operands["o_stride"] = 0 if blocks == 1 else width + rng.choice((0, 0, 1, 3))
     return isa.Instruction("GEMM", operands, flags)
 
@@ -207,20 +215,28 @@ def _operands(
         "a_stride": a_stride, "b_stride": b_stride, "o_stride": 0,
         "p_addr": rng.randint(0, point["PARAMS"] - n * point["T"]), "r_addr": r_addr,
         "act_table": rng.randrange(point["ACT_TABLES"]), "gain": rng.choice((0, rng.randint(0, 15))),
+        "o_high": rng.randrange(2),
     }  # fmt: skip
 
 
-def _width(columns: int, point: Mapping[str, int]) -> int:
+def _width(columns: int, operands: Mapping[str, int], flags: frozenset[str], point: Mapping[str, int]) -> int:
     """Words in an output row-block of `columns` tiles."""
-    return -(-columns * point["T"] // point["D"])
+    words = -(-columns * point["T"] // point["D"])
+    return -(-(words + operands["o_high"]) // 2) if "O4" in flags else words
 
 
-def _reach(operands: Mapping[str, int], transposed: bool, point: Mapping[str, int]) -> int:
+def _across(instruction: isa.Instruction) -> tuple[int, int]:
+    """Tiles in a row-block of the output, and row-blocks."""
+    o = instruction.operands
+    tiles = o["n_tiles"], o["m_tiles"]
+    return tiles[::-1] if "TRANSPOSE" in instruction.flags else tiles
+
+
+def _reach(instruction: isa.Instruction, point: Mapping[str, int]) -> int:
     """Output words from o_addr on that an instruction may touch."""
-    columns, blocks = operands["n_tiles"], operands["m_tiles"]
-    if transposed:
-        columns, blocks = blocks, columns
-    return (blocks - 1) * operands["o_stride"] + _width(columns, point)
+    columns, blocks = _across(instruction)
+    width = _width(columns, instruction.operands, instruction.flags, point)
+    return (blocks - 1) * instruction.operands["o_stride"] + width
 
 
 def _loads(contents: _Contents, point: Mapping[str, int]) -> list[Drive]:
@@ -288,7 +304,8 @@ def _scale(acc: Int, instruction: isa.Instruction, contents: _Contents, i: int, 
         params = [contents.params[o["p_addr"] + j * tile + c] for c in range(tile)]
         mult, bias, shift = (np.array([getattr(p, f) for p in params]) for f in ("mult", "bias", "shift"))
         y = requantize(acc, mult, bias, shift)
-    return apply_table(y, contents.tables[o["act_table"]]) if "ACT" in instruction.flags else y
+    y = apply_table(y, contents.tables[o["act_table"]]) if "ACT" in instruction.flags else y
+    return saturate_int4(y) if "O4" in instruction.flags else y
 
 
 def _store(
@@ -303,19 +320,24 @@ def _store(
             continue
         if "TRANSPOSE" in instruction.flags:
             row, column = column, row
-        word = o["o_addr"] + row // tile * o["o_stride"] + column // dot
-        golden.written[word, row % tile * dot + column % dot] = int(value) & 0xFF
+        block, byte = o["o_addr"] + row // tile * o["o_stride"], row % tile * dot + column % dot
+        if "O4" in instruction.flags:
+            half = column // dot + o["o_high"]
+            golden.written[block + half // 2, 2 * byte + half % 2] = int(value) & 15
+        else:
+            for high in (0, 1):
+                golden.written[block + column // dot, 2 * byte + high] = int(value) >> 4 * high & 15
 
 
 def _output_words(instruction: isa.Instruction, point: Mapping[str, int]) -> set[int]:
-    """Words with a byte that the instruction writes."""
+    """Words with a nibble that the instruction writes."""
     o = instruction.operands
-    columns, blocks = o["n_tiles"], o["m_tiles"]
-    if "TRANSPOSE" in instruction.flags:
-        columns, blocks = blocks, columns
-    words = range(_width(columns, point))
+    columns, blocks = _across(instruction)
+    words = range(_width(columns, o, instruction.flags, point))
     if {"TRANSPOSE", "ROW"} <= instruction.flags:
-        words = range(o["r_addr"] // point["D"], o["r_addr"] // point["D"] + 1)
+        word = o["r_addr"] // point["D"]
+        word = (word + o["o_high"]) // 2 if "O4" in instruction.flags else word
+        words = range(word, word + 1)
     return {o["o_addr"] + b * o["o_stride"] + w for b in range(blocks) for w in words}
 
 
@@ -325,20 +347,18 @@ def _output_words(instruction: isa.Instruction, point: Mapping[str, int]) -> set
 def _compare_memory(
     seen: Observed, image: Mapping[int, int], golden: _Golden, program: Sequence[isa.Instruction]
 ) -> list[Mismatch]:
-    """The first byte that is not what was computed, or that changed and should not have."""
+    """The first nibble that is not what was computed, or that changed and should not have."""
     memory = seen.memories["scratchpad"]
-    size = 1 + max(byte for _, byte in golden.written)
+    size = 1 + max(nibble for _, nibble in golden.written)
     for word in sorted(set(memory) | set(image)):
         got, before = memory.get(word, 0), image.get(word, 0)
-        if got == before and not any((word, byte) in golden.written for byte in range(size)):
+        if got == before and not any((word, nibble) in golden.written for nibble in range(size)):
             continue
-        for byte in range(max(size, -(-got.bit_length() // 8))):
-            want = golden.written.get((word, byte), before >> 8 * byte & 0xFF)
-            if got >> 8 * byte & 0xFF != want:
+        for nibble in range(max(size, -(-got.bit_length() // 4))):
+            want, have = golden.written.get((word, nibble), before >> 4 * nibble & 15), got >> 4 * nibble & 15
+            if have != want:
                 vector = _describe(program, golden, word)
-                return [
-                    Mismatch("o", word, -1, f"byte {byte} = 0x{want:02x}", f"0x{got >> 8 * byte & 0xFF:02x}", vector)
-                ]
+                return [Mismatch("o", word, -1, f"nibble {nibble} = 0x{want:x}", f"0x{have:x}", vector)]
     return []
 
 

@@ -34,6 +34,9 @@ ADDRESSES = {
 }
 """Operands that must lie in the scratchpad (of LOAD in space 0 only)."""
 SPACES = {"LOAD": 3, "STORE": 0}
+PARAMETER_SPACES = (isa.Space.MATRIX_PARAMS, isa.Space.VECTOR_PARAMS)
+COMPACT_WORDS = 1 << 15
+"""A LOAD with COMPACT has fewer words in a row, and goes to parameter spaces only."""
 RECENT = 3
 ANCIENT = (1 << 15) + 4096
 """From here on a wait is older than any count these programs reach: always met."""
@@ -103,9 +106,12 @@ def _instruction(rng: random.Random, op: str, scratchpad: int, waits: list[int] 
         operands[name] = rng.choice((1 << rng.randrange(opcode.field(name).bits), max(1, operands[name])))
     if op in SPACES:
         operands["space"] = rng.randint(0, SPACES[op])
+    flags = frozenset(name for name, _, _ in opcode.flags if rng.random() < 0.5)
+    if "COMPACT" in flags:
+        operands["space"] = rng.choice(PARAMETER_SPACES)
+        operands["row_words"] = max(1, operands["row_words"] % COMPACT_WORDS)
     if not operands.get("space"):
         operands |= {name: rng.choice((scratchpad - 1, rng.randrange(scratchpad))) for name in ADDRESSES[op]}
-    flags = frozenset(name for name, _, _ in opcode.flags if rng.random() < 0.5)
     load, store, matrix, vector = waits
     return isa.Instruction(op, operands, flags, (load, store, matrix, vector))
 
@@ -126,13 +132,14 @@ def defects(rng: random.Random, fault: Fault, scratchpad: int) -> list[int]:
 
 
 def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
-    """Undefined opcodes, a flag no such instruction has, a reserved bit, a zero count, a space out of range."""
+    """Undefined opcodes, a flag no such instruction has, a reserved bit, a zero count, a space or size out of range."""
     for code in rng.sample(sorted(set(range(256)) - set(isa.BY_CODE)), OPCODE_DEFECTS):
         yield _replace(legal_word(rng, "ADD", scratchpad), isa.HEADER[0], code)
     for op in isa.BY_NAME.values():
         undefined = set(range(8)) - {bit for _, bit, _ in op.flags}
         word = END_WORD if op.engine is None else legal_word(rng, op.name, scratchpad)
-        yield word | 1 << isa.HEADER[1].low + rng.choice(sorted(undefined))
+        if undefined:
+            yield word | 1 << isa.HEADER[1].low + rng.choice(sorted(undefined))
         for bit in (op.reserved_low, rng.randrange(op.reserved_low, isa.INSTRUCTION_BITS), isa.INSTRUCTION_BITS - 1):
             yield word | 1 << bit
     for name, counts in COUNTS.items():
@@ -141,6 +148,17 @@ def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
     for name, last in SPACES.items():
         for space in (last + 1, 4 << rng.randrange(6)):
             yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field("space"), space)
+    compact = _compact(rng, scratchpad)
+    for space in (isa.Space.SCRATCHPAD, isa.Space.ACTIVATION_TABLES):
+        yield _replace(compact, isa.BY_NAME["LOAD"].field("space"), space)
+    yield _replace(compact, isa.BY_NAME["LOAD"].field("row_words"), COMPACT_WORDS + rng.randrange(COMPACT_WORDS))
+
+
+def _compact(rng: random.Random, scratchpad: int) -> int:
+    """A LOAD of 4-byte entries whose local address would be legal in any space."""
+    while "COMPACT" not in isa.decode(word := legal_word(rng, "LOAD", scratchpad)).flags:
+        continue
+    return _replace(word, isa.BY_NAME["LOAD"].field("local_addr"), rng.randrange(scratchpad))
 
 
 def _outside(rng: random.Random, scratchpad: int) -> Iterator[int]:
@@ -149,7 +167,7 @@ def _outside(rng: random.Random, scratchpad: int) -> Iterator[int]:
         for address in addresses:
             word = legal_word(rng, name, scratchpad)
             if name == "LOAD":
-                word = _replace(word, isa.BY_NAME[name].field("space"), 0)
+                word = _replace(word, isa.BY_NAME[name].field("space"), 0) & ~(1 << isa.HEADER[1].low)
             past = rng.choice((scratchpad, 1 << 15, rng.randrange(scratchpad, 1 << 16)))
             yield _replace(word, isa.BY_NAME[name].field(address), past)
 

@@ -110,7 +110,7 @@ Agent = Drive | Accept | Memory | AxiMemory | Respond | Wave
 class Seen:
     """One observed transfer: the cycle it was accepted in (0 is the first after reset) and its payload.
 
-    A field with X bits is -1. Where an out interface has `strb`, data bytes without strobe are zero.
+    A field with X bits is -1. Where an out interface has `strb`, data bits without strobe are zero.
     """
 
     cycle: int

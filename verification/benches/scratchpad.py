@@ -12,6 +12,8 @@ from verification.benches.scenario import Beat, Drive, Mismatch, Observed, Paylo
 READERS, WRITERS = 4, 3
 ADDRESSES = 1 << 16
 LATENCY = range(1, 5)
+GRAIN = (4, 8, 8)
+"""Bits to a strobe of each writer."""
 READ_PORTS = tuple(f"r{p}_req" for p in range(READERS))
 WRITE_PORTS = tuple(f"w{p}" for p in range(WRITERS))
 
@@ -87,7 +89,8 @@ def _fills(rng: random.Random, point: Mapping[str, int]) -> dict[str, list[Paylo
     ports = min(WRITERS, point["BANKS"])
     fills: dict[str, list[Payload]] = {port: [] for port in WRITE_PORTS}
     for word in range(point["WORDS"]):
-        fills[WRITE_PORTS[word % point["BANKS"] % ports]].append(_write(rng, point, word, full=True))
+        port = word % point["BANKS"] % ports
+        fills[WRITE_PORTS[port]].append(_write(rng, point, port, word, full=True))
     return fills
 
 
@@ -102,7 +105,7 @@ def _reads(rng: random.Random, plan: _Plan, point: Mapping[str, int], port: int,
 
 def _writes(rng: random.Random, plan: _Plan, point: Mapping[str, int], port: int, count: int) -> list[Payload]:
     addresses = [_address(rng, plan, point, port, step) for step in range(count)]
-    return [_write(rng, point, address, plan.full_strobes) for address in addresses]
+    return [_write(rng, point, port, address, plan.full_strobes) for address in addresses]
 
 
 def _address(rng: random.Random, plan: _Plan, point: Mapping[str, int], port: int, step: int) -> int:
@@ -113,9 +116,10 @@ def _address(rng: random.Random, plan: _Plan, point: Mapping[str, int], port: in
     return rng.randrange(rows) * banks + bank
 
 
-def _write(rng: random.Random, point: Mapping[str, int], address: int, full: bool) -> Payload:
+def _write(rng: random.Random, point: Mapping[str, int], port: int, address: int, full: bool) -> Payload:
     size = point["T"] * point["D"]
-    strobes = (1 << size) - 1 if full else rng.getrandbits(size)
+    count = 8 * size // GRAIN[port]
+    strobes = (1 << count) - 1 if full else rng.getrandbits(count)
     return {"addr": address, "data": rng.getrandbits(8 * size), "strb": strobes}
 
 
@@ -146,7 +150,7 @@ class _Case:
         return beat.payload["addr"] % self.point["BANKS"]
 
     def _judge_data(self, seen: Observed) -> list[Mismatch]:
-        """Each response against the writes accepted before its request; of writes in its own cycle, any byte."""
+        """Each response against the writes accepted before its request; of writes in its own cycle, any nibble."""
         history = self._history(seen)
         for port in READ_PORTS:
             answers = seen.transfers[_response(port)]
@@ -162,11 +166,12 @@ class _Case:
 
     def _history(self, seen: Observed) -> dict[int, list[tuple[int, int]]]:
         """For each word, (cycle, value after it) of its writes, by cycle."""
-        beats = sorted((b for port in WRITE_PORTS for b in seen.transfers[port]), key=lambda beat: beat.cycle)
+        ports = zip(WRITE_PORTS, GRAIN, strict=True)
+        beats = sorted(((b, grain) for port, grain in ports for b in seen.transfers[port]), key=lambda b: b[0].cycle)
         history: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for beat in beats:
+        for beat, grain in beats:
             past = history[beat.payload["addr"] % self.point["WORDS"]]
-            mask = _mask(beat.payload["strb"])
+            mask = _mask(beat.payload["strb"], grain)
             past.append((beat.cycle, (past[-1][1] if past else 0) & ~mask | beat.payload["data"] & mask))
         return history
 
@@ -242,11 +247,11 @@ def _value(history: Sequence[tuple[int, int]], cycle: int) -> int:
 
 
 def _mixes(got: int, old: int, new: int) -> bool:
-    """Whether every byte of `got` is that of `old` or of `new`."""
-    size = max(got.bit_length(), old.bit_length(), new.bit_length()) // 8 + 1
-    trio = zip(*(value.to_bytes(size, "little") for value in (max(got, 0), old, new)), strict=True)
-    return got >= 0 and all(byte in pair for byte, *pair in trio)
+    """Whether every nibble of `got` is that of `old` or of `new`."""
+    size = max(got.bit_length(), old.bit_length(), new.bit_length()) // 4 + 1
+    trio = zip(*(f"{value:0{size}x}" for value in (max(got, 0), old, new)), strict=True)
+    return got >= 0 and all(nibble in pair for nibble, *pair in trio)
 
 
-def _mask(strobes: int) -> int:
-    return sum(0xFF << 8 * k for k in range(strobes.bit_length()) if strobes >> k & 1)
+def _mask(strobes: int, grain: int) -> int:
+    return sum((1 << grain) - 1 << grain * k for k in range(strobes.bit_length()) if strobes >> k & 1)

@@ -32,15 +32,18 @@ class Transfer:
     dram_stride: int
     local_stride: int
     space: int = 0
+    compact: bool = False
 
     def instruction(self, op: str) -> int:
-        return isa.encode(isa.Instruction(op, vars(self)))
+        operands = {name: value for name, value in vars(self).items() if name != "compact"}
+        return isa.encode(isa.Instruction(op, operands, frozenset({"COMPACT"} if self.compact else ())))
 
     def words(self, word_bytes: int) -> list[tuple[int, int]]:
-        """(local word, memory address) of every word, in order."""
+        """(first local word, memory address) of every word of memory, in order."""
+        each = 2 if self.compact else 1
         return [
             (
-                (self.local_addr + row * self.local_stride + k) % (1 << 16),
+                (self.local_addr + row * self.local_stride + each * k) % (1 << 16),
                 self.dram_addr + row * self.dram_stride + k * word_bytes,
             )
             for row in range(self.rows)

@@ -1,8 +1,8 @@
-// load_unit: LOAD; AXI4 read bursts into local words.
+// load_unit: LOAD; AXI4 read bursts into local words, of 4-byte parameter entries (COMPACT) two local words each.
 // The address side runs ahead of the data side, into the next instruction too, while fewer than 96 beats are
 // outstanding: enough to cover a long memory latency, few enough to leave the program fetch its turn.
-// Latency: done comes the cycle after the last local write was accepted. Throughput: one beat a cycle; one idle
-// cycle between instructions whose data is already coming.
+// Latency: done comes the cycle after the last local write was accepted. Throughput: one beat a cycle (COMPACT where a
+// beat is a word: one in two cycles); one idle cycle between instructions whose data is already coming.
 // Faults are reported once everything asked for has come; the unit then rests until reset.
 module load_unit #(
     parameter T = 4,
@@ -42,6 +42,8 @@ module load_unit #(
     localparam BEAT_BITS = 17 + SHIFT;
     localparam COUNT_BITS = BEATS > 1 ? SHIFT : 1;
     localparam [COUNT_BITS-1:0] LAST_BEAT = BEATS > 1 ? {COUNT_BITS{1'b1}} : {COUNT_BITS{1'b0}};
+    localparam [COUNT_BITS-1:0] HALF_BEAT = LAST_BEAT >> 1; // of a word whose halves become words
+    localparam COMPACT = 0; // bit of flags
     localparam [2:0] UNALIGNED = 3'd3, AXI_READ = 3'd4;
 
     wire [39:0] x_dram_addr;
@@ -53,14 +55,14 @@ module load_unit #(
         unused_g_o_stride, unused_g_p_addr, unused_v_a_addr, unused_v_b_addr, unused_v_o_addr, unused_v_cols,
         unused_v_a_stride, unused_v_b_stride, unused_v_o_stride, unused_v_p_addr;
     wire [11:0] unused_g_m_tiles, unused_g_n_tiles, unused_g_r_addr, unused_v_row_blocks, unused_v_r_addr;
-    wire [7:0] unused_opcode, unused_flags;
+    wire [7:0] unused_opcode, flags;
     wire [3:0] unused_g_gain;
     wire [2:0] unused_v_frac;
     wire [15:0] unused_v_span;
     wire [1:0] unused_g_act_table;
-    wire unused_illegal;
+    wire unused_g_o_high, unused_illegal;
     isa_decode decode (
-        .instr(cmd_instr), .opcode(unused_opcode), .flags(unused_flags), .wait_load(unused_wait_load),
+        .instr(cmd_instr), .opcode(unused_opcode), .flags(flags), .wait_load(unused_wait_load),
         .wait_store(unused_wait_store), .wait_matrix(unused_wait_matrix), .wait_vector(unused_wait_vector),
         .x_dram_addr(x_dram_addr), .x_local_addr(x_local_addr), .x_rows(x_rows), .x_row_words(x_row_words),
         .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(x_space),
@@ -68,7 +70,8 @@ module load_unit #(
         .g_m_tiles(unused_g_m_tiles), .g_n_tiles(unused_g_n_tiles), .g_k_words(unused_g_k_words),
         .g_a_stride(unused_g_a_stride), .g_b_stride(unused_g_b_stride), .g_o_stride(unused_g_o_stride),
         .g_p_addr(unused_g_p_addr), .g_r_addr(unused_g_r_addr), .g_act_table(unused_g_act_table),
-        .g_gain(unused_g_gain), .v_a_addr(unused_v_a_addr), .v_b_addr(unused_v_b_addr), .v_o_addr(unused_v_o_addr),
+        .g_gain(unused_g_gain), .g_o_high(unused_g_o_high),
+        .v_a_addr(unused_v_a_addr), .v_b_addr(unused_v_b_addr), .v_o_addr(unused_v_o_addr),
         .v_row_blocks(unused_v_row_blocks), .v_cols(unused_v_cols), .v_a_stride(unused_v_a_stride),
         .v_b_stride(unused_v_b_stride), .v_o_stride(unused_v_o_stride), .v_p_addr(unused_v_p_addr),
         .v_r_addr(unused_v_r_addr), .v_frac(unused_v_frac),
@@ -79,6 +82,7 @@ module load_unit #(
     reg fresh, unaligned, failed, dead;
     reg [15:0] new_addr, new_rows, new_words, new_stride;
     reg [1:0] new_space;
+    reg new_compact;
     reg [7:0] outstanding;
     wire addresses_busy;
     wire [4:0] burst_more;
@@ -99,8 +103,9 @@ module load_unit #(
         .ar_valid(ar_valid), .ar_ready(ar_ready), .ar_addr(ar_addr[39:LOW]), .ar_more(burst_more)
     );
 
-    // Data side: beats shift into a word, full words leave at the local address.
-    reg active, setup, full;
+    // Data side: beats shift into a word, full words leave at the local address. Compact ones leave by halves, of which
+    // the last that came is the upper; words then counts local words, and second is high for every other one.
+    reg active, setup, full, compact, second;
     reg [1:0] space;
     reg [15:0] addr, next_row, stride, words, words_left, rows_left;
     reg [COUNT_BITS-1:0] position;
@@ -111,8 +116,10 @@ module load_unit #(
     wire hand_over = fresh && (!active || finishing) && !failed && !dead;
     wire bad = beat && r_resp != 2'b00;
     wire take = beat && !failed && !bad;
+    wire word_end = position == LAST_BEAT || (compact && position == HALF_BEAT);
+    wire keeps = BEATS == 1 && compact && !second; // the upper half is still to leave
 
-    assign r_ready = failed || (active && (!full || (local_ready && !last_word)));
+    assign r_ready = failed || (active && (!full || (local_ready && !last_word && !keeps)));
     assign local_valid = full;
     assign local_space = space;
     assign local_addr = addr;
@@ -128,7 +135,17 @@ module load_unit #(
             assign shifted = r_data;
         end
     endgenerate
-    assign local_data = word;
+
+    wire [WIDTH/2-1:0] half = BEATS == 1 && !second ? word[WIDTH/2-1:0] : word[WIDTH-1:WIDTH/2];
+    wire [WIDTH-1:0] expanded;
+    genvar k;
+    generate
+        for (k = 0; k < WIDTH; k = k + 64) begin : g_expand
+            wire [31:0] entry = half[k/2 +: 32];
+            assign expanded[k +: 64] = {{12{entry[31]}}, entry[31:22], 18'd0, 2'd0, entry[21:0]};
+        end
+    endgenerate
+    assign local_data = compact ? expanded : word;
 
     wire drained = outstanding == 8'd0 && !ar_valid && !full;
 
@@ -154,9 +171,9 @@ module load_unit #(
             else if (finishing || (failed && drained))
                 active <= 1'b0;
 
-            if (take && position == LAST_BEAT)
+            if (take && word_end)
                 full <= 1'b1;
-            else if (written)
+            else if (written && !keeps)
                 full <= 1'b0;
 
             if (take)
@@ -179,15 +196,18 @@ module load_unit #(
             unaligned <= misaligned;
             new_addr <= x_local_addr;
             new_rows <= x_rows;
-            new_words <= x_row_words;
+            new_words <= flags[COMPACT] ? {x_row_words[14:0], 1'b0} : x_row_words;
             new_stride <= x_local_stride;
             new_space <= x_space[1:0];
+            new_compact <= flags[COMPACT];
         end
         if (take)
             word <= shifted;
         setup <= hand_over;
         if (hand_over) begin
             space <= new_space;
+            compact <= new_compact;
+            second <= 1'b0;
             addr <= new_addr;
             next_row <= new_addr;
             stride <= new_stride;
@@ -196,6 +216,7 @@ module load_unit #(
             rows_left <= new_rows;
         end else begin
             if (written) begin
+                second <= !second;
                 addr <= row_end ? next_row : addr + 1'b1;
                 words_left <= row_end ? words : words_left - 1'b1;
                 if (row_end)
@@ -206,5 +227,5 @@ module load_unit #(
         end
     end
 
-    wire unused_inputs = &{1'b0, r_last, x_space[7:2]};
+    wire unused_inputs = &{1'b0, r_last, x_space[7:2], flags[7:1]};
 endmodule

@@ -41,7 +41,7 @@ module matrix_unit #(
     input  wire             o_ready,
     output wire [15:0]      o_addr,
     output wire [8*T*D-1:0] o_data,
-    output wire [T*D-1:0]   o_strb,
+    output wire [2*T*D-1:0] o_strb,
     input  wire             par_valid,
     input  wire [15:0]      par_addr,
     input  wire [8*T*D-1:0] par_data,
@@ -62,9 +62,9 @@ module matrix_unit #(
     localparam WRITES   = (T < 4) ? 8 : 4;    // tiles whose columns have begun and that are not written
     localparam PARAM_W  = $clog2(PARAMS);
     localparam SCALE_W  = $clog2(ROW_SCALES);
-    localparam OUT_W    = (D > T) ? 16 + $clog2(D / T) : 16;
+    localparam OUT_W    = (D > T) ? 17 + $clog2(D / T) : 17;
     localparam ROW_W    = $clog2(T);
-    localparam WRITE_BITS = OUT_W + 2 + ROW_W + 2;
+    localparam WRITE_BITS = OUT_W + 3 + ROW_W + 2;
     localparam TILE_BITS  = WRITE_BITS + PARAM_W + SCALE_W + 8;
     localparam FLIGHT_W = 6;                  // columns in the requantizer, any design's
     localparam COUNT_W  = 6;                  // instructions in progress: one a place of the queues at most
@@ -75,7 +75,7 @@ module matrix_unit #(
     wire        step_b_new, step_b_narrow;
     wire [15:0] step_a, step_b;
     wire [OUT_W-1:0]   next_out;
-    wire               next_transpose, next_rowscale, next_one_row;
+    wire               next_transpose, next_rowscale, next_one_row, next_int4;
     wire [ROW_W-1:0]   next_row;
     wire [PARAM_W-1:0] next_param;
     wire [SCALE_W-1:0] next_scale;
@@ -104,6 +104,7 @@ module matrix_unit #(
         .tile_out       (next_out),
         .tile_transpose (next_transpose),
         .tile_one_row   (next_one_row),
+        .tile_int4      (next_int4),
         .tile_row       (next_row),
         .tile_rowscale  (next_rowscale),
         .tile_param     (next_param),
@@ -208,14 +209,15 @@ module matrix_unit #(
 
     // ---- tiles: fetched (head), then drained and written (pending); a held one only to keep the order of done
 
-    wire head_valid, head_take, head_transpose, head_rowscale, head_one_row, head_finish, head_hold;
+    wire head_valid, head_take, head_transpose, head_rowscale, head_one_row, head_int4, head_finish, head_hold;
     wire [ROW_W-1:0]   head_row;
     wire [OUT_W-1:0]   head_out;
     wire [PARAM_W-1:0] head_param;
     wire [SCALE_W-1:0] head_scale;
     wire [3:0]         head_gain;
     wire [2:0]         head_act;
-    wire pending_room, pending_valid, pending_take, pending_transpose, pending_one_row, pending_finish, pending_hold;
+    wire pending_room, pending_valid, pending_take, pending_transpose, pending_one_row, pending_int4;
+    wire pending_finish, pending_hold;
     wire [ROW_W-1:0]   pending_row;
     wire [OUT_W-1:0]   pending_out;
     wire drain_first, drain_take, held_take;
@@ -236,11 +238,11 @@ module matrix_unit #(
         .rst_n     (rst_n),
         .in_valid  (step && step_tile_end),
         .in_ready  (tiles_room),
-        .in_data   ({next_out, next_transpose, next_one_row, next_row, step_finish, step_hold, next_param,
+        .in_data   ({next_out, next_transpose, next_one_row, next_int4, next_row, step_finish, step_hold, next_param,
                      next_scale, next_rowscale, next_gain, next_act}),
         .out_valid (head_valid),
         .out_ready (head_take),
-        .out_data  ({head_out, head_transpose, head_one_row, head_row, head_finish, head_hold, head_param,
+        .out_data  ({head_out, head_transpose, head_one_row, head_int4, head_row, head_finish, head_hold, head_param,
                      head_scale, head_rowscale, head_gain, head_act})
     );
 
@@ -249,10 +251,11 @@ module matrix_unit #(
         .rst_n     (rst_n),
         .in_valid  (drain_first || held_take),
         .in_ready  (pending_room),
-        .in_data   ({head_out, head_transpose, head_one_row, head_row, head_finish, head_hold}),
+        .in_data   ({head_out, head_transpose, head_one_row, head_int4, head_row, head_finish, head_hold}),
         .out_valid (pending_valid),
         .out_ready (pending_take),
-        .out_data  ({pending_out, pending_transpose, pending_one_row, pending_row, pending_finish, pending_hold})
+        .out_data  ({pending_out, pending_transpose, pending_one_row, pending_int4, pending_row, pending_finish,
+                     pending_hold})
     );
 
     // ---- scale and activate. The activation's setting changes when the last column of the tile before
@@ -366,6 +369,7 @@ module matrix_unit #(
         .tile_out       (pending_out),
         .tile_transpose (pending_transpose),
         .tile_one_row   (pending_one_row),
+        .tile_int4      (pending_int4),
         .tile_row       (pending_row),
         .tile_finish    (pending_finish),
         .tile_hold      (pending_hold),

@@ -2,15 +2,15 @@
 // Latency: the first step is offered in the cycle after cmd is accepted. Throughput: one step a cycle; the
 // next instruction is accepted with the last step of the one before, so no cycle is lost between them.
 // Order: column tiles outermost, then row tiles, then K. An int4 word of B serves two steps of a tile, the first
-// with its low nibbles. With the last step of a tile come the tile's output address (in units of 2^-OUT_FRAC
-// words), the row of it that is written, parameter entry and row-scale entry.
+// with its low nibbles. With the last step of a tile come the tile's output place (in units of 2^-OUT_FRAC words, of
+// int4 output words of nibbles: half as many to a stride), the row of it that is written, parameter entry and row-scale entry.
 // All addresses are running sums: no multiplier.
 module matrix_unit_fetch #(
     parameter T = 4,
     parameter D = 4,
     parameter PARAM_W = 8,
     parameter SCALE_W = 6,
-    parameter OUT_W = 16
+    parameter OUT_W = 17
 ) (
     input  wire               clk,
     input  wire               rst_n,
@@ -30,6 +30,7 @@ module matrix_unit_fetch #(
     output wire [OUT_W-1:0]   tile_out,
     output wire               tile_transpose,
     output wire               tile_one_row,  // write only row tile_row of the product
+    output wire               tile_int4,     // to nibbles
     output wire [$clog2(T)-1:0] tile_row,
     output wire               tile_rowscale,
     output wire [PARAM_W-1:0] tile_param,
@@ -37,7 +38,7 @@ module matrix_unit_fetch #(
     output wire [3:0]         tile_gain,
     output wire [2:0]         tile_act       // table, enable
 );
-    localparam OUT_FRAC   = OUT_W - 16;
+    localparam OUT_FRAC   = OUT_W - 17;
     localparam COLUMN_GO  = (D >= T) ? 1 : T / D; // from one tile to the next along the output's columns
     localparam [OUT_W-1:0]   COLUMN_STEP = COLUMN_GO[OUT_W-1:0];
     localparam [PARAM_W-1:0] PARAM_STEP  = T[PARAM_W-1:0];
@@ -50,12 +51,14 @@ module matrix_unit_fetch #(
     localparam HOLD      = 4;
     localparam W4        = 5;
     localparam ROW       = 6;
+    localparam O4        = 7;
 
     wire [7:0]  flags;
     wire [15:0] a_addr, b_addr, o_addr, k_words, a_stride, b_stride, o_stride, p_addr;
     wire [11:0] m_tiles, n_tiles, r_addr;
     wire [1:0]  act_table;
     wire [3:0]  gain;
+    wire        o_high;
     wire [7:0]  unused_opcode;
     wire [15:0] unused_wait_load, unused_wait_store, unused_wait_matrix, unused_wait_vector;
     wire [39:0] unused_x_dram_addr;
@@ -68,7 +71,7 @@ module matrix_unit_fetch #(
     wire [2:0]  unused_v_frac;
     wire [15:0] unused_v_span;
     wire        unused_illegal;
-    wire        unused_bits = ^{flags[7], p_addr, r_addr};
+    wire        unused_bits = ^{p_addr, r_addr};
 
     isa_decode decode (
         .instr          (cmd_instr),
@@ -98,6 +101,7 @@ module matrix_unit_fetch #(
         .g_r_addr       (r_addr),
         .g_act_table    (act_table),
         .g_gain         (gain),
+        .g_o_high       (o_high),
         .v_a_addr       (unused_v_a_addr),
         .v_b_addr       (unused_v_b_addr),
         .v_o_addr       (unused_v_o_addr),
@@ -125,7 +129,7 @@ module matrix_unit_fetch #(
     reg [SCALE_W-1:0] scale_start, scale;
     reg [3:0]  gain_q;
     reg [2:0]  act;
-    reg        transpose, rowscale, keep, hold, narrow, one_row;
+    reg        transpose, rowscale, keep, hold, narrow, one_row, int4;
     reg [ROW_W-1:0] row;
 
     wire load = cmd_valid && cmd_ready;
@@ -143,6 +147,7 @@ module matrix_unit_fetch #(
     assign tile_out       = out_tile;
     assign tile_transpose = transpose;
     assign tile_one_row   = one_row;
+    assign tile_int4      = int4;
     assign tile_row       = row;
     assign tile_rowscale  = rowscale;
     assign tile_param     = param;
@@ -160,13 +165,16 @@ module matrix_unit_fetch #(
     wire [OUT_W-1:0] out_next = (m_last ? out_block : out_tile) + (along ? COLUMN_STEP : stride_fixed);
     wire [OUT_W-1:0] out_first;
 
+    wire [16:0] stride_words = int4 ? {out_stride, 1'b0} : {1'b0, out_stride};
+    wire [16:0] first_word   = flags[O4] ? {o_addr, o_high} : {1'b0, o_addr};
+
     generate
         if (OUT_FRAC > 0) begin : fraction
-            assign stride_fixed = {out_stride, {OUT_FRAC{1'b0}}};
-            assign out_first    = {o_addr, r_addr[ROW_W +: OUT_FRAC] & {OUT_FRAC{flags[ROW]}}};
+            assign stride_fixed = {stride_words, {OUT_FRAC{1'b0}}};
+            assign out_first    = {first_word, r_addr[ROW_W +: OUT_FRAC] & {OUT_FRAC{flags[ROW]}}};
         end else begin : whole
-            assign stride_fixed = out_stride;
-            assign out_first    = o_addr;
+            assign stride_fixed = stride_words;
+            assign out_first    = first_word;
         end
     endgenerate
 
@@ -211,6 +219,7 @@ module matrix_unit_fetch #(
             hold        <= flags[HOLD];
             narrow      <= flags[W4];
             one_row     <= flags[ROW];
+            int4        <= flags[O4];
             row         <= r_addr[ROW_W-1:0];
         end else if (step) begin
             k_first <= k_last;

@@ -1,4 +1,5 @@
-// matrix_unit_tile: collects the T columns of a tile and writes it or one of its rows, transposed or not.
+// matrix_unit_tile: collects the T columns of a tile and writes it or one of its rows, transposed or not, to bytes or,
+// saturated, to nibbles: an int4 value is in both nibbles of its byte, and the strobes choose.
 // Latency: the first write is offered the cycle after the last column came. Throughput: one column a
 // cycle for any mix of tiles; a tile is one write when D >= T, else T/D writes of whole words
 // (of one row that is transposed, all but one without a byte enabled).
@@ -10,7 +11,7 @@
 module matrix_unit_tile #(
     parameter T = 4,
     parameter D = 4,
-    parameter OUT_W = 16
+    parameter OUT_W = 17
 ) (
     input  wire             clk,
     input  wire             rst_n,
@@ -22,6 +23,7 @@ module matrix_unit_tile #(
     input  wire [OUT_W-1:0] tile_out,
     input  wire             tile_transpose,
     input  wire             tile_one_row, // write only row tile_row of the product
+    input  wire             tile_int4,    // to nibbles; tile_out then counts words of nibbles
     input  wire [$clog2(T)-1:0] tile_row,
     input  wire             tile_finish, // last of its instruction
     input  wire             tile_hold,   // nothing to write
@@ -29,7 +31,7 @@ module matrix_unit_tile #(
     input  wire             o_ready,
     output wire [15:0]      o_addr,
     output wire [8*T*D-1:0] o_data,
-    output wire [T*D-1:0]   o_strb,
+    output wire [2*T*D-1:0] o_strb,
     output reg              done
 );
     localparam SPAN    = (D < T) ? D : T;  // the tile's columns in a word
@@ -38,7 +40,7 @@ module matrix_unit_tile #(
     localparam LAST    = T - 1;
     localparam FINAL   = WRITES - 1;
     localparam WRITE_W = (WRITES > 1) ? $clog2(WRITES) : 1;
-    localparam OUT_FRAC = OUT_W - 16;
+    localparam OUT_FRAC = OUT_W - 17;
     localparam [COUNT_W-1:0] LAST_LINE  = LAST[COUNT_W-1:0];
     localparam [WRITE_W-1:0] LAST_WRITE = FINAL[WRITE_W-1:0];
     localparam [COUNT_W:0]   SPAN_LINES = SPAN[COUNT_W:0];
@@ -52,6 +54,7 @@ module matrix_unit_tile #(
     reg [T-1:0]       rows_on;     // of the words
     reg [T-1:0]       columns_on;  // of the tile, those of the next write lowest
     reg               finish;
+    reg               int4;
     reg               by_rows;     // lines of the tile being written, and of the one that enters
 
     wire enter    = x_valid && x_ready;
@@ -91,6 +94,7 @@ module matrix_unit_tile #(
         if (complete) begin
             out        <= tile_out;
             finish     <= tile_finish;
+            int4       <= tile_int4;
             write      <= 0;
             line_limit <= 0;
             rows_on    <= (tile_one_row && !tile_transpose) ? FIRST_ROW << tile_row : {T{1'b1}};
@@ -108,8 +112,16 @@ module matrix_unit_tile #(
     wire [8*T*T-1:0]    turned;
     wire [8*T*SPAN-1:0] word = by_rows ? turned[8*T*SPAN*write +: 8*T*SPAN] : plain[8*T*SPAN*write +: 8*T*SPAN];
 
+    wire [8*T-1:0] values;
+
     genvar p, q;
     generate
+        for (p = 0; p < T; p = p + 1) begin : saturate
+            wire [7:0] x      = x_data[8*p +: 8];
+            wire       fits   = x[7:3] == 5'b00000 || x[7:3] == 5'b11111;
+            wire [3:0] nibble = fits ? x[3:0] : {x[7], {3{!x[7]}}};
+            assign values[8*p +: 8] = tile_int4 ? {nibble, nibble} : x;
+        end
         for (p = 0; p < T; p = p + 1) begin : row
             for (q = 0; q < T; q = q + 1) begin : column
                 localparam [COUNT_W-1:0] ROW_LINE    = p[COUNT_W-1:0];
@@ -119,26 +131,31 @@ module matrix_unit_tile #(
                 reg [7:0] value;
                 always @(posedge clk)
                     if (enter && line == (by_rows ? ROW_LINE : COLUMN_LINE))
-                        value <= by_rows ? x_data[8*q +: 8] : x_data[8*p +: 8];
+                        value <= by_rows ? values[8*q +: 8] : values[8*p +: 8];
                 assign plain[PLAIN_AT +: 8]   = value;
                 assign turned[TURNED_AT +: 8] = value;
             end
         end
     endgenerate
 
-    assign o_addr = out[OUT_W-1 -: 16];
+    wire [16:0] out_word = out[OUT_W-1 -: 17];
+    wire [1:0]  halves   = {!int4 || out_word[0], !int4 || !out_word[0]};
+    wire        unused   = out_word[16];
+
+    assign o_addr = int4 ? out_word[16:1] : out_word[15:0];
 
     generate
         for (p = 0; p < T; p = p + 1) begin : out_row
             for (q = 0; q < D; q = q + 1) begin : out_column
-                wire enabled = rows_on[p] && columns_on[q%SPAN];
+                wire enabled;
                 assign o_data[8*(D*p+q) +: 8] = word[8*(SPAN*p + q%SPAN) +: 8];
                 if (OUT_FRAC > 0) begin : part
                     localparam PART = q / T;
-                    assign o_strb[D*p+q] = enabled && out[OUT_FRAC-1:0] == PART[OUT_FRAC-1:0];
+                    assign enabled = rows_on[p] && columns_on[q%SPAN] && out[OUT_FRAC-1:0] == PART[OUT_FRAC-1:0];
                 end else begin : all
-                    assign o_strb[D*p+q] = enabled;
+                    assign enabled = rows_on[p] && columns_on[q%SPAN];
                 end
+                assign o_strb[2*(D*p+q) +: 2] = halves & {2{enabled}};
             end
         end
     endgenerate

@@ -34,7 +34,7 @@ module scratchpad #(
     output wire             w0_ready,
     input  wire [15:0]      w0_addr,
     input  wire [8*T*D-1:0] w0_data,
-    input  wire [T*D-1:0]   w0_strb,
+    input  wire [2*T*D-1:0] w0_strb,
     input  wire             w1_valid,
     output wire             w1_ready,
     input  wire [15:0]      w1_addr,
@@ -69,6 +69,17 @@ module scratchpad #(
     assign w1_ready = !(w0_valid && w0_bank == w1_bank);
     assign w2_ready = !(w0_valid && w0_bank == w2_bank) && !(w1_valid && w1_bank == w2_bank);
 
+    // The matrix unit writes nibbles, the others bytes.
+    wire [2*T*D-1:0] w1_nibbles, w2_nibbles;
+
+    genvar k;
+    generate
+        for (k = 0; k < T*D; k = k + 1) begin : g_nibbles
+            assign w1_nibbles[2*k +: 2] = {2{w1_strb[k]}};
+            assign w2_nibbles[2*k +: 2] = {2{w2_strb[k]}};
+        end
+    endgenerate
+
     wire [BANKS*WIDTH-1:0] bank_data;
 
     genvar b;
@@ -92,7 +103,7 @@ module scratchpad #(
                                           : w1_hit ? w1_addr[BANK_BITS +: ROW_BITS]
                                           :          w2_addr[BANK_BITS +: ROW_BITS];
 
-            sram_1r1w #(.WIDTH(WIDTH), .DEPTH(DEPTH), .GRAIN(8)) memory (
+            sram_1r1w #(.WIDTH(WIDTH), .DEPTH(DEPTH), .GRAIN(4)) memory (
                 .clk(clk),
                 .read_en(r0_hit || r1_hit || r2_hit || r3_hit),
                 .read_addr(read_row),
@@ -100,7 +111,7 @@ module scratchpad #(
                 .write_en(w0_hit || w1_hit || w2_hit),
                 .write_addr(write_row),
                 .write_data(w0_hit ? w0_data : w1_hit ? w1_data : w2_data),
-                .write_strb(w0_hit ? w0_strb : w1_hit ? w1_strb : w2_strb)
+                .write_strb(w0_hit ? w0_strb : w1_hit ? w1_nibbles : w2_nibbles)
             );
         end
     endgenerate

@@ -50,6 +50,7 @@ module store_unit #(
     wire [11:0] unused_g_m_tiles, unused_g_n_tiles, unused_g_r_addr, unused_v_row_blocks, unused_v_r_addr;
     wire [7:0] unused_x_space, unused_opcode, unused_flags;
     wire [3:0] unused_g_gain;
+    wire unused_g_o_high;
     wire [2:0] unused_v_frac;
     wire [15:0] unused_v_span;
     wire [1:0] unused_g_act_table;
@@ -63,7 +64,8 @@ module store_unit #(
         .g_m_tiles(unused_g_m_tiles), .g_n_tiles(unused_g_n_tiles), .g_k_words(unused_g_k_words),
         .g_a_stride(unused_g_a_stride), .g_b_stride(unused_g_b_stride), .g_o_stride(unused_g_o_stride),
         .g_p_addr(unused_g_p_addr), .g_r_addr(unused_g_r_addr), .g_act_table(unused_g_act_table),
-        .g_gain(unused_g_gain), .v_a_addr(unused_v_a_addr), .v_b_addr(unused_v_b_addr), .v_o_addr(unused_v_o_addr),
+        .g_gain(unused_g_gain), .g_o_high(unused_g_o_high),
+        .v_a_addr(unused_v_a_addr), .v_b_addr(unused_v_b_addr), .v_o_addr(unused_v_o_addr),
         .v_row_blocks(unused_v_row_blocks), .v_cols(unused_v_cols), .v_a_stride(unused_v_a_stride),
         .v_b_stride(unused_v_b_stride), .v_o_stride(unused_v_o_stride), .v_p_addr(unused_v_p_addr),
         .v_r_addr(unused_v_r_addr), .v_frac(unused_v_frac),

@@ -198,7 +198,8 @@ module top #(
     wire matrix_o_valid, matrix_o_ready, vector_w_valid, vector_w_ready, scales_valid;
     wire [15:0] matrix_o_addr, vector_w_addr;
     wire [WORD-1:0] matrix_o_data, vector_w_data;
-    wire [T*D-1:0] matrix_o_strb, vector_w_strb;
+    wire [2*T*D-1:0] matrix_o_strb;
+    wire [T*D-1:0] vector_w_strb;
     wire [11:0] scales_addr;
     wire [24*T-1:0] scales_data;
 

@@ -52,6 +52,7 @@ module vector_unit #(
     wire [11:0] g_m_tiles, g_n_tiles, g_r_addr;
     wire [1:0]  g_act_table;
     wire [3:0]  g_gain;
+    wire        g_o_high;
 
     isa_decode u_decode (
         .instr(cmd_instr), .opcode(opcode), .flags(flags), .illegal(illegal),
@@ -62,6 +63,7 @@ module vector_unit #(
         .g_n_tiles(g_n_tiles), .g_k_words(g_k_words), .g_a_stride(g_a_stride), .g_b_stride(g_b_stride),
         .g_o_stride(g_o_stride), .g_p_addr(g_p_addr), .g_r_addr(g_r_addr), .g_act_table(g_act_table),
         .g_gain(g_gain),
+        .g_o_high(g_o_high),
         .v_a_addr(a_addr), .v_b_addr(b_addr), .v_o_addr(o_addr), .v_row_blocks(row_blocks),
         .v_cols(cols_field), .v_a_stride(a_stride), .v_b_stride(b_stride), .v_o_stride(o_stride),
         .v_p_addr(p_addr_field), .v_r_addr(r_addr), .v_frac(frac_field), .v_span(span)
@@ -70,7 +72,7 @@ module vector_unit #(
     wire unused = &{1'b0, flags[7:2], illegal, wait_load, wait_store, wait_matrix, wait_vector, x_dram_addr,
                     x_local_addr, x_rows, x_row_words, x_dram_stride, x_local_stride, x_space, g_a_addr,
                     g_b_addr, g_o_addr, g_m_tiles, g_n_tiles, g_k_words, g_a_stride, g_b_stride, g_o_stride,
-                    g_p_addr, g_r_addr, g_act_table, g_gain, cols_field[15:13]};
+                    g_p_addr, g_r_addr, g_act_table, g_gain, g_o_high, cols_field[15:13]};
 
     reg         busy;
     reg         is_norm, is_softmax, is_eltwise;
