@@ -1,10 +1,9 @@
-"""Whether a fault changes what a block does: original and mutant side by side, and a proof that no output tells them
-apart where the contract gives it a meaning.
+"""Whether a fault changes what a block does: original and mutant side by side under all inputs the contract allows,
+and a proof that no output tells them apart where the contract gives it a meaning.
 
-The two begin alike with all registers at zero and run any traffic; at any time the fault may become effective, in a
-cycle of reset. So registers without reset hold what earlier traffic left, as they may in a block fresh from power-up.
-Inputs are free: a fault that only shows in traffic the contract forbids is not proved equivalent. ABC merges
-registers that always agree (`scorr`), then searches for a proof (`pdr`, Bradley 2011).
+The two begin alike with all registers at zero and run any traffic; at the beginning of any reset the fault may become
+effective. So registers without reset hold what earlier traffic left, as they may in a block fresh from power-up.
+ABC merges registers that always agree, then searches for a proof; failing that, for inputs that tell the two apart.
 """
 
 from __future__ import annotations
@@ -12,31 +11,39 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hwlib import contracts
 from hwlib.contracts.schema import Interface
-from verification import cache, yosys
+from verification import cache, prover, yosys
+from verification.aiger import read as read_aiger
 from verification.mutate import CHOICE, OPTION, Mutants, Mutation
+from verification.properties import environment, stem
+from verification.prover import Outcome, Question
 from verification.sandbox import Limits
 
-_ANSWER, _MERGED = "answer", "merged.aig"
 
-
-def equivalent(mutants: Mutants, mutation: Mutation, seconds: int = 5) -> bool:
-    """Whether ABC proves within about `seconds` that `mutation` changes nothing; False says only that it did not."""
+def compare(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> Outcome:
+    """What is known of `mutation` after about `seconds` of each engine: proved without effect, violated by the inputs
+    of the trace, bounded (no effect for so many cycles from the start), or unknown."""
     with cache.scratch_folder("equivalent") as work:
         (work / "original.il").write_text(mutants.original)
         (work / "miter.v").write_text(_miter(mutants))
         for cell in mutants.cells:
             shutil.copyfile(cell, work / cell.name)
-        (work / "engine.abc").write_text(_ENGINE.format(seconds=seconds))
         try:
-            yosys.run(_script(mutants, mutation), work, Limits(seconds=30 + 4 * seconds, memory_bytes=3 << 30))
-            return _never(work / _MERGED) or (work / _ANSWER).read_text().startswith("snl_UNSAT")
-        except (yosys.YosysFailed, OSError):
-            return False
+            yosys.run(_script(mutants, mutation), work, Limits(seconds=120, memory_bytes=3 << 30))
+        except yosys.YosysFailed:
+            return Outcome("unknown")
+        outputs = [("keep", 1), ("differ", 1)]
+        graph = read_aiger((work / "miter.aig").read_bytes(), (work / "miter.map").read_text(), outputs)
+        question = Question(graph.names["differ"][0], graph.names["keep"][0])
+        return prover.decide(graph, [question], work, seconds, alike=True)[0]
+
+
+def equivalent(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> bool:
+    """Whether it is proved within about `seconds` that `mutation` changes nothing; False says only that it was not."""
+    return compare(mutants, mutation, seconds).state == "proved"
 
 
 def evident(mutants: Mutants) -> set[int]:
@@ -64,35 +71,6 @@ def _changes_nothing(said: dict[str, str], cells: Mapping[str, Any], read: set[i
     return cell["type"] in absorbing.get(mode, ())
 
 
-def _never(graph: Path) -> bool:
-    """Whether nothing is left of the graph but an output that is constantly low."""
-    head, output = graph.read_bytes().split(b"\n", 2)[:2]
-    _, _, _, latches, outputs, ands = head.split()
-    return (latches, outputs, ands, output) == (b"0", b"1", b"0", b"0")
-
-
-_ENGINE = f"""write_blif kept.blif
-read_aiger miter.aig
-scorr
-write_aiger {_MERGED}
-pdr -T {{seconds}}
-write_status {_ANSWER}
-read_blif kept.blif
-"""
-
-_ASK = """design -reset
-read_verilog <<EOT
-module ask (input a, input b, output y);
-    assign y = a & b;
-endmodule
-EOT
-hierarchy -top ask
-techmap
-abc -script engine.abc
-"""
-"""ABC is reached through a netlist of one gate, which it is given back."""
-
-
 def _script(mutants: Mutants, mutation: Mutation) -> str:
     command = mutation.command.replace("mutate ", f"mutate -ctrl {CHOICE} 1 1 ", 1)
     cells = "".join(f"delete {cell.stem}\nread_verilog {cell.name}\n" for cell in mutants.cells)
@@ -112,53 +90,55 @@ techmap
 setundef -zero -init
 aigmap
 opt_clean
-write_aiger -zinit miter.aig
-{_ASK}"""
+write_aiger -zinit -map miter.map miter.aig
+"""
 
 
 def _miter(mutants: Mutants) -> str:
-    """A module with one output that is high where original and mutant differ."""
+    """A module with an output that is high where original and mutant differ, and one while the contract is kept.
+
+    The original's outputs bear the ports' names, so the contract is that of its environment.
+    """
     contract = contracts.load(mutants.block)
     ports = [port for port in contract.ports(mutants.point) if port.name not in ("clk", "rst_n")]
-    inputs = [port for port in ports if port.direction == "input"]
+    shared = "".join(f", .{port.name}({port.name})" for port in ports if port.direction == "input")
     outputs = [port for port in ports if port.direction == "output"]
-    taken = "".join(f", .{port.name}({port.name})" for port in inputs)
-    given = {side: "".join(f", .{p.name}({side}_{p.name})" for p in outputs) for side in ("original", "mutant")}
+    given = {side: "".join(f", .{p.name}({side}{p.name})" for p in outputs) for side in ("", "mutant_")}
     widths = {port.name: f"[{port.width - 1}:0]" for port in ports}
-    heads = "".join(f",\n    input wire {widths[port.name]} {port.name}" for port in inputs)
-    wires = "".join(f"    wire {widths[p.name]} {side}_{p.name};\n" for p in outputs for side in given)
+    heads = "".join(f"    input wire {widths[p.name]} {p.name},\n" for p in ports if p.direction == "input")
+    wires = "".join(f"    wire {widths[p.name]} {side}{p.name};\n" for p in outputs for side in given)
     differences = " | ".join(word for i in contract.interfaces for word in _differences(i, widths)) or "1'b0"
+    lines, keep = environment(mutants.block, mutants.point)
+    body = "".join(f"    {line}\n" for line in lines)
     return f"""module miter (
     input wire clk,
     input wire rst_n,
-    input wire plant{heads},
+    input wire plant,
+{heads}    output wire keep,
     output wire differ
 );
-{wires}    reg begun, effective, since;
-    always @(posedge clk) begin
-        begun <= 1'b1;
-        effective <= effective | plant;
-        since <= effective;
-    end
-    wire reset_n = rst_n & begun & (since | ~effective);
-    {mutants.block} original (.clk(clk), .rst_n(reset_n){taken}{given["original"]});
-    mutant mutant (.clk(clk), .rst_n(reset_n), .{CHOICE}(effective){taken}{given["mutant"]});
-    assign differ = reset_n & ({differences});
+{wires}{body}    reg planted = 1'b0;
+    wire effective = planted || (plant && !rst_n && prove_low == 0);
+    always @(posedge clk) planted <= effective;
+    {mutants.block} original (.clk(clk), .rst_n(rst_n){shared}{given[""]});
+    mutant mutant (.clk(clk), .rst_n(rst_n), .{CHOICE}(effective){shared}{given["mutant_"]});
+    assign keep = {keep};
+    assign differ = rst_n && ({differences});
 endmodule
 """
 
 
 def _differences(interface: Interface, widths: Mapping[str, str]) -> list[str]:
     """Expressions that are high where an interface's outputs differ: a payload only while it is valid."""
-    stem = interface.name + interface.separator if interface.name else ""
-    outputs = [name for name in (stem + field for field in interface.fields) if name in widths]
+    name = stem(interface)
+    outputs = [name + field for field in interface.fields if name + field in widths]
     if interface.kind == "wires":
-        return [_differ(name) for name in outputs] if interface.direction == "out" else []
+        return [_differ(output) for output in outputs] if interface.direction == "out" else []
     if interface.direction == "in":
-        return [_differ(stem + "ready")] if interface.kind == "stream" else []
-    payload = " | ".join(_differ(name) for name in outputs) or "1'b0"
-    return [_differ(stem + "valid"), f"original_{stem}valid & ({payload})"]
+        return [_differ(name + "ready")] if interface.kind == "stream" else []
+    payload = " | ".join(_differ(output) for output in outputs) or "1'b0"
+    return [_differ(name + "valid"), f"{name}valid & ({payload})"]
 
 
 def _differ(name: str) -> str:
-    return f"(original_{name} != mutant_{name})"
+    return f"({name} != mutant_{name})"
