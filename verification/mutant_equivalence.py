@@ -4,6 +4,9 @@ and a proof that no output tells them apart where the contract gives it a meanin
 The two begin alike with all registers at zero and run any traffic; at the beginning of any reset the fault may become
 effective. So registers without reset hold what earlier traffic left, as they may in a block fresh from power-up.
 ABC merges registers that always agree, then searches for a proof; failing that, for inputs that tell the two apart.
+
+Memories are first taken out: what is done to them must be the same in both, and what they answer is any word, the same
+for both. Only if no proof is found so are they put back.
 """
 
 from __future__ import annotations
@@ -21,29 +24,51 @@ from verification.mutate import CHOICE, OPTION, Mutants, Mutation
 from verification.properties import environment, stem
 from verification.prover import Outcome, Question
 from verification.sandbox import Limits
+from verification.synthesize import MEMORY_CELL
 
 
 def compare(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> Outcome:
     """What is known of `mutation` after about `seconds` of each engine: proved without effect, violated by the inputs
     of the trace, bounded (no effect for so many cycles from the start), or unknown."""
+    return Outcome("proved") if equivalent(mutants, mutation, seconds) else _compare(mutants, mutation, seconds, {})
+
+
+def equivalent(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> bool:
+    """Whether it is proved within about `seconds` that `mutation` changes nothing; False says only that it was not."""
+    memories = _memories(mutants)
+    tries = [memories, {}] if memories else [{}]
+    return any(_compare(mutants, mutation, seconds, apart, bounded=False).state == "proved" for apart in tries)
+
+
+def _compare(
+    mutants: Mutants, mutation: Mutation, seconds: float, apart: Mapping[str, _Widths], bounded: bool = True
+) -> Outcome:
+    """`compare` with the memories `apart` taken out."""
     with cache.scratch_folder("equivalent") as work:
-        (work / "original.il").write_text(mutants.original)
-        (work / "miter.v").write_text(_miter(mutants))
+        (work / "original.il").write_text(_boxed(mutants.original, apart))
+        (work / "boxes.v").write_text("".join(map(_box, range(len(apart)), apart.values())))
+        (work / "miter.v").write_text(_miter(mutants, apart))
         for cell in mutants.cells:
             shutil.copyfile(cell, work / cell.name)
         try:
-            yosys.run(_script(mutants, mutation), work, Limits(seconds=120, memory_bytes=3 << 30))
+            yosys.run(_script(mutants, mutation, bool(apart)), work, Limits(seconds=120, memory_bytes=3 << 30))
         except yosys.YosysFailed:
             return Outcome("unknown")
         outputs = [("keep", 1), ("differ", 1)]
         graph = read_aiger((work / "miter.aig").read_bytes(), (work / "miter.map").read_text(), outputs)
         question = Question(graph.names["differ"][0], graph.names["keep"][0])
-        return prover.decide(graph, [question], work, seconds, alike=True)[0]
+        return prover.decide(graph, [question], work, seconds, alike=True, bounded=bounded)[0]
 
 
-def equivalent(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> bool:
-    """Whether it is proved within about `seconds` that `mutation` changes nothing; False says only that it was not."""
-    return compare(mutants, mutation, seconds).state == "proved"
+_Widths = dict[str, int]
+"""By port of a memory."""
+
+
+def _memories(mutants: Mutants) -> dict[str, _Widths]:
+    """Instances of the platform's memory by name."""
+    cells = json.loads(mutants.graph.read_text())["modules"][mutants.block]["cells"]
+    found = {name: cell["connections"] for name, cell in cells.items() if cell["type"] == MEMORY_CELL}
+    return {name: {port: len(bits) for port, bits in ports.items()} for name, ports in found.items()}
 
 
 def evident(mutants: Mutants) -> set[int]:
@@ -71,14 +96,29 @@ def _changes_nothing(said: dict[str, str], cells: Mapping[str, Any], read: set[i
     return cell["type"] in absorbing.get(mode, ())
 
 
-def _script(mutants: Mutants, mutation: Mutation) -> str:
+def _boxed(rtlil: str, apart: Mapping[str, _Widths]) -> str:
+    """The netlist with each memory an instance of a module of its own, whose ports are as wide as they must be."""
+    for index, name in enumerate(apart):
+        rtlil = rtlil.replace(f"cell \\{MEMORY_CELL} \\{name}\n", f"cell \\box{index} \\{name}\n")
+    return rtlil
+
+
+def _box(index: int, memory: _Widths) -> str:
+    ports = ", ".join(
+        f"{'output' if port == 'read_data' else 'input'} [{width - 1}:0] {port}" for port, width in memory.items()
+    )
+    return f"module box{index} ({ports});\nendmodule\n"
+
+
+def _script(mutants: Mutants, mutation: Mutation, apart: bool) -> str:
     command = mutation.command.replace("mutate ", f"mutate -ctrl {CHOICE} 1 1 ", 1)
+    taken_out = f"read_verilog -lib boxes.v\nexpose -evert {mutants.block} mutant\n" if apart else ""
     cells = "".join(f"delete {cell.stem}\nread_verilog {cell.name}\n" for cell in mutants.cells)
     return f"""read_rtlil original.il
 {command}
 rename {mutants.block} mutant
 read_rtlil -overwrite original.il
-{cells}read_verilog miter.v
+{taken_out}{cells}read_verilog miter.v
 hierarchy -check -top miter
 proc
 flatten
@@ -94,7 +134,7 @@ write_aiger -zinit -map miter.map miter.aig
 """
 
 
-def _miter(mutants: Mutants) -> str:
+def _miter(mutants: Mutants, apart: Mapping[str, _Widths]) -> str:
     """A module with an output that is high where original and mutant differ, and one while the contract is kept.
 
     The original's outputs bear the ports' names, so the contract is that of its environment.
@@ -106,10 +146,19 @@ def _miter(mutants: Mutants) -> str:
     given = {side: "".join(f", .{p.name}({side}{p.name})" for p in outputs) for side in ("", "mutant_")}
     widths = {port.name: f"[{port.width - 1}:0]" for port in ports}
     heads = "".join(f"    input wire {widths[p.name]} {p.name},\n" for p in ports if p.direction == "input")
-    wires = "".join(f"    wire {widths[p.name]} {side}{p.name};\n" for p in outputs for side in given)
-    differences = " | ".join(word for i in contract.interfaces for word in _differences(i, widths)) or "1'b0"
+    wires = [f"wire {widths[p.name]} {side}{p.name};" for p in outputs for side in given]
+    differences = [word for i in contract.interfaces for word in _differences(i, widths)]
     lines, keep = environment(mutants.block, mutants.point)
-    body = "".join(f"    {line}\n" for line in lines)
+    for index, (name, memory) in enumerate(apart.items()):
+        stand_in = f"m{index}_"
+        heads += f"    input wire [{memory['read_data'] - 1}:0] {stand_in}word,\n"
+        lines += _stand_in(stand_in, memory)
+        given = {side: said + _bound(name, side + stand_in, memory, stand_in) for side, said in given.items()}
+        differences += [_differ(f"{stand_in}{port}") for port in ("read_en", "write_en")]
+        differences += [f"{stand_in}read_en & {_differ(f'{stand_in}read_addr')}"]
+        written = " | ".join(_differ(f"{stand_in}write_{what}") for what in ("addr", "data", "strb"))
+        differences += [f"{stand_in}write_en & ({written})"]
+    body = "".join(f"    {line}\n" for line in [*wires, *lines])
     return f"""module miter (
     input wire clk,
     input wire rst_n,
@@ -117,15 +166,33 @@ def _miter(mutants: Mutants) -> str:
 {heads}    output wire keep,
     output wire differ
 );
-{wires}{body}    reg planted = 1'b0;
+{body}    reg planted = 1'b0;
     wire effective = planted || (plant && !rst_n && prove_low == 0);
     always @(posedge clk) planted <= effective;
     {mutants.block} original (.clk(clk), .rst_n(rst_n){shared}{given[""]});
     mutant mutant (.clk(clk), .rst_n(rst_n), .{CHOICE}(effective){shared}{given["mutant_"]});
     assign keep = {keep};
-    assign differ = rst_n && ({differences});
+    assign differ = rst_n && ({" | ".join(differences) or "1'b0"});
 endmodule
 """
+
+
+def _stand_in(name: str, memory: _Widths) -> list[str]:
+    """Verilog: a memory that answers a read with any word, and holds its answer until the next."""
+    word, kept = f"[{memory['read_data'] - 1}:0]", f"{name}kept"
+    asked = [f"wire [{width - 1}:0] {side}{name}{port};" for port, width in memory.items() for side in ("", "mutant_")
+             if port not in ("clk", "read_data")]  # fmt: skip
+    return [
+        *asked, f"reg {name}read = 1'b0;", f"reg {word} {kept};", f"wire {word} {name}read_data;",
+        f"assign {name}read_data = {name}read ? {name}word : {kept};",
+        f"always @(posedge clk) begin {name}read <= {name}read_en; {kept} <= {name}read_data; end",
+    ]  # fmt: skip
+
+
+def _bound(instance: str, side: str, memory: _Widths, shared: str) -> str:
+    """The ports a module has in place of a memory `instance`, in an instantiation."""
+    wires = {port: f"{side}{port}" for port in memory if port != "clk"} | {"read_data": f"{shared}read_data"}
+    return "".join(f", .\\{instance}.{port} ({wire})" for port, wire in wires.items())
 
 
 def _differences(interface: Interface, widths: Mapping[str, str]) -> list[str]:
