@@ -168,7 +168,7 @@ def source_digest(design: Design, block: str) -> str:
 
 @lru_cache
 def bench_digest(block: str) -> str:
-    """Hash of the modules `block`'s bench is made of and of its contract."""
+    """Hash of the modules `block`'s bench is made of and of its contract, bins of coverage apart."""
     folder = Path(verification.benches.__file__).parent
     texts: dict[str, str] = {}
     pending = [block, *_ALWAYS]
@@ -178,7 +178,7 @@ def bench_digest(block: str) -> str:
         if name not in texts and path.exists():
             texts[name] = path.read_text()
             pending += _imported(texts[name])
-    return cache.digest(texts | {"contract": contracts.load(block).model_dump_json()})[:16]
+    return cache.digest(texts | {"contract": contracts.load(block).model_dump_json(exclude={"coverage"})})[:16]
 
 
 def _imported(text: str) -> Iterator[str]:
