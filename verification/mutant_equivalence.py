@@ -72,28 +72,68 @@ def _memories(mutants: Mutants) -> dict[str, _Widths]:
 
 
 def evident(mutants: Mutants) -> set[int]:
-    """Numbers of the faults that change nothing by the look of the cell: in a bit that nothing reads, that is constant
-    at the fault's value, or that is inverted only when another bit decides the or or and they are operands of."""
+    """Numbers of the faults that change nothing by the look of the netlist: in a bit that no output depends on, that is
+    constant at the fault's value, or that is inverted only when another bit decides the or or and they are operands of.
+    """
     module = json.loads(mutants.graph.read_text())["modules"][mutants.block]
-    cells = module["cells"]
-    read = {bit for port in module["ports"].values() if port["direction"] == "output" for bit in port["bits"]}
-    for cell in cells.values():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] == "input":
-                read.update(bits)
-    return {m.number for m in mutants.mutations if _changes_nothing(dict(OPTION.findall(m.command)), cells, read)}
+    seen = _observed(module)
+    return {m.number for m in mutants.mutations if _changes_nothing(dict(OPTION.findall(m.command)), module, seen)}
 
 
-def _changes_nothing(said: dict[str, str], cells: Mapping[str, Any], read: set[int | str]) -> bool:
-    cell, port, mode = cells[said["cell"].removeprefix("\\")], said["port"], said["mode"]
-    bit = cell["connections"][port][int(said["portbit"])]
+_BY_BIT = {"$mux": "Y", "$and": "Y", "$or": "Y", "$xor": "Y", "$xnor": "Y", "$not": "Y",
+           "$dff": "Q", "$dffe": "Q", "$sdff": "Q", "$sdffe": "Q", "$sdffce": "Q"}  # fmt: skip
+"""Cells whose output bits depend on the same bits of their operands: the output port by type."""
+_OPERANDS = ("A", "B", "D")
+
+_Bit = int | str
+
+
+def _observed(module: Mapping[str, Any]) -> set[_Bit]:
+    """The bits that some output of the module depends on."""
+    driver = {bit: (cell, index) for cell in module["cells"].values() for port, bits in cell["connections"].items()
+              if cell["port_directions"][port] == "output" for index, bit in enumerate(bits)}  # fmt: skip
+    outputs = [port for port in module["ports"].values() if port["direction"] == "output"]
+    pending: list[_Bit] = [bit for port in outputs for bit in port["bits"]]
+    seen: set[_Bit] = set()
+    while pending:
+        bit = pending.pop()
+        if bit not in seen:
+            seen.add(bit)
+            pending += _causes(*driver[bit]) if bit in driver else []
+    return seen
+
+
+def _causes(cell: Mapping[str, Any], index: int) -> list[_Bit]:
+    """The bits that bit `index` of a cell's output depends on."""
+    found: list[_Bit] = []
+    for port, bits in cell["connections"].items():
+        if cell["port_directions"][port] == "input":
+            by_bit = cell["type"] in _BY_BIT and port in _OPERANDS
+            found += bits[index : index + 1] or bits[-1:] if by_bit else bits
+    return found
+
+
+def _changes_nothing(said: Mapping[str, str], module: Mapping[str, Any], seen: set[_Bit]) -> bool:
+    cell, port = module["cells"][said["cell"].removeprefix("\\")], said["port"]
+    mode, index = said["mode"], int(said["portbit"])
+    bit = cell["connections"][port][index]
     if cell["port_directions"][port] == "output":
-        return bit not in read
-    if mode in ("const0", "const1"):
-        return bool(bit == mode[-1])
+        return bit not in seen
+    if mode in ("const0", "const1") and bit == mode[-1]:
+        return True
     absorbing = {"cnot1": ("$reduce_or", "$reduce_bool", "$logic_not", "$logic_and", "$logic_or"),
                  "cnot0": ("$reduce_and",)}  # fmt: skip
-    return cell["type"] in absorbing.get(mode, ())
+    return cell["type"] in absorbing.get(mode, ()) or seen.isdisjoint(_effects(cell, port, index))
+
+
+def _effects(cell: Mapping[str, Any], port: str, index: int) -> list[_Bit]:
+    """The output bits of a cell that bit `index` of its input `port` can change."""
+    result = _BY_BIT.get(cell["type"], "")
+    operand = cell["connections"][port]
+    if result and port in _OPERANDS and index < len(operand) - 1:
+        return list(cell["connections"][result][index : index + 1])
+    return [bit for name, bits in cell["connections"].items() if cell["port_directions"][name] == "output"
+            for bit in bits]  # fmt: skip
 
 
 def _boxed(rtlil: str, apart: Mapping[str, _Widths]) -> str:
