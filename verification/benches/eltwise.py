@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from hwlib.numerics import RequantParams, add_requantize, join_planes, mul_requantize, rope, split_planes
 from hwlib.numerics.eltwise import WIDE_MAX
 from hwlib.numerics.requantize import encode_param
-from verification.benches.row_blocks import SHIFT_MAX, STYLES, Style, column_words, late, random_param, slow_answer
+from verification.benches.row_blocks import (
+    SHIFT_MAX,
+    STYLES,
+    Style,
+    column_words,
+    late,
+    random_param,
+    slow_answer,
+    upper_param,
+)
 from verification.benches.scenario import (
     Accept,
     Beat,
@@ -147,9 +156,7 @@ def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
     """Parameters that leave u as it is, bring it by their bias to the edge of saturation, set one bit of the sum, or
     show the sum's upper bits: a large bias and shift, and any multiplier."""
     if rng.random() < 0.4:
-        shift = int(rng.integers(25, SHIFT_MAX + 1))
-        most = 1 << min(39, shift + 6)
-        return RequantParams(int(rng.integers(-(1 << 15), 1 << 15)), int(rng.integers(-most, most)), shift)
+        return upper_param(rng)
     if rng.random() < 0.3:
         bias = int(rng.choice([-1, 1])) << int(rng.integers(0, 39))
         return RequantParams(0, bias, int(rng.integers(1, SHIFT_MAX + 1)))

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hwlib.isa import HEADER, INSTRUCTION_BYTES, WAIT_BITS, Engine, Fault
-from verification.benches.programs import END_WORD, Program, crossed_body, defects, legal_word, program, random_body
+from verification.benches.programs import (
+    COUNTS,
+    END_WORD,
+    Program,
+    crossed_body,
+    defects,
+    legal_word,
+    program,
+    random_body,
+)
 from verification.benches.scenario import (
     Accept,
     AxiMemory,
@@ -42,7 +51,8 @@ PC_NONE = (1 << 32) - 1
 @dataclass(frozen=True)
 class _Plan:
     """How a scenario differs; `retire`: cycles from issue to retirement; `engine_fault`: the vector engine fails;
-    `even`: every engine gets as many instructions."""
+    `even`: every engine gets as many instructions; `behind`: one engine gets all, so the failing fetch is far ahead.
+    """
 
     name: str
     body: tuple[int, int] = (0, 40)
@@ -55,6 +65,7 @@ class _Plan:
     engine_fault: bool = False
     reset: bool = False
     even: bool = False
+    behind: bool = False
 
     @property
     def fails(self) -> bool:
@@ -77,7 +88,19 @@ _PLANS = (
     _Plan("illegal", (0, 6), fault=Fault.ILLEGAL_INSTRUCTION),
     _Plan("address-range", (0, 6), fault=Fault.ADDRESS_RANGE),
     _Plan("bus-error", (0, 12), fault=Fault.AXI_READ),
-    _Plan("bus-error-behind", (8, 24), stall=0.9, retire=(1, 5), fault=Fault.AXI_READ),
+    *(
+        _Plan(
+            f"bus-error-behind-{n}",
+            (n, n),
+            stall=0.97,
+            retire=(1, 5),
+            latency=(1, 2),
+            bus_stall=0,
+            fault=Fault.AXI_READ,
+            behind=True,
+        )
+        for n in (13, 17, 21)
+    ),
     _Plan("engine-fault", (8, 30), engine_fault=True),
 )
 FAULTY_RUNS = 8
@@ -144,6 +167,10 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
 
 
 def _failing_programs(rng: random.Random, plan: _Plan, point: Mapping[str, int]) -> list[Program]:
+    if plan.behind:
+        op = rng.choice(list(COUNTS))
+        body = [legal_word(rng, op, point["WORDS"]) for _ in range(plan.body[0])]
+        return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, body, plan.fault)]
     last = defects(rng, plan.fault, point["WORDS"]) or [END_WORD] * FAULTY_RUNS
     made: list[Program] = []
     for word in last:
