@@ -3,10 +3,10 @@ and a proof that no output tells them apart where the contract gives it a meanin
 
 The two begin alike with all registers at zero and run any traffic; at the beginning of any reset the fault may become
 effective. So registers without reset hold what earlier traffic left, as they may in a block fresh from power-up.
-ABC merges registers that always agree, then searches for a proof; failing that, for inputs that tell the two apart.
+ABC merges registers that always agree, then searches for a proof.
 
-Memories are first taken out: what is done to them must be the same in both, and what they answer is any word, the same
-for both. Only if no proof is found so are they put back.
+For a proof memories are taken out: what is done to them must be the same in both, and what they answer is any word,
+the same for both.
 """
 
 from __future__ import annotations
@@ -22,42 +22,29 @@ from verification import cache, prover, yosys
 from verification.aiger import read as read_aiger
 from verification.mutate import CHOICE, OPTION, Mutants, Mutation
 from verification.properties import environment, stem
-from verification.prover import Outcome, Question
+from verification.prover import Question
 from verification.sandbox import Limits
 from verification.synthesize import MEMORY_CELL
-
-
-def compare(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> Outcome:
-    """What is known of `mutation` after about `seconds` of each engine: proved without effect, violated by the inputs
-    of the trace, bounded (no effect for so many cycles from the start), or unknown."""
-    return Outcome("proved") if equivalent(mutants, mutation, seconds) else _compare(mutants, mutation, seconds, {})
 
 
 def equivalent(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> bool:
     """Whether it is proved within about `seconds` that `mutation` changes nothing; False says only that it was not."""
     memories = _memories(mutants)
-    tries = [memories, {}] if memories else [{}]
-    return any(_compare(mutants, mutation, seconds, apart, bounded=False).state == "proved" for apart in tries)
-
-
-def _compare(
-    mutants: Mutants, mutation: Mutation, seconds: float, apart: Mapping[str, _Widths], bounded: bool = True
-) -> Outcome:
-    """`compare` with the memories `apart` taken out."""
     with cache.scratch_folder("equivalent") as work:
-        (work / "original.il").write_text(_boxed(mutants.original, apart))
-        (work / "boxes.v").write_text("".join(map(_box, range(len(apart)), apart.values())))
-        (work / "miter.v").write_text(_miter(mutants, apart))
+        (work / "original.il").write_text(_boxed(mutants.original, memories))
+        (work / "boxes.v").write_text("".join(map(_box, range(len(memories)), memories.values())))
+        (work / "miter.v").write_text(_miter(mutants, memories))
         for cell in mutants.cells:
             shutil.copyfile(cell, work / cell.name)
         try:
-            yosys.run(_script(mutants, mutation, bool(apart)), work, Limits(seconds=120, memory_bytes=3 << 30))
+            yosys.run(_script(mutants, mutation), work, Limits(seconds=120, memory_bytes=3 << 30))
         except yosys.YosysFailed:
-            return Outcome("unknown")
+            return False
         outputs = [("keep", 1), ("differ", 1)]
         graph = read_aiger((work / "miter.aig").read_bytes(), (work / "miter.map").read_text(), outputs)
         question = Question(graph.names["differ"][0], graph.names["keep"][0])
-        return prover.decide(graph, [question], work, seconds, alike=True, bounded=bounded)[0]
+        found = prover.decide(graph, [question], work, seconds, alike=True, bounded=False)
+        return found[0].state == "proved"
 
 
 _Widths = dict[str, int]
@@ -150,15 +137,16 @@ def _box(index: int, memory: _Widths) -> str:
     return f"module box{index} ({ports});\nendmodule\n"
 
 
-def _script(mutants: Mutants, mutation: Mutation, apart: bool) -> str:
+def _script(mutants: Mutants, mutation: Mutation) -> str:
     command = mutation.command.replace("mutate ", f"mutate -ctrl {CHOICE} 1 1 ", 1)
-    taken_out = f"read_verilog -lib boxes.v\nexpose -evert {mutants.block} mutant\n" if apart else ""
     cells = "".join(f"delete {cell.stem}\nread_verilog {cell.name}\n" for cell in mutants.cells)
     return f"""read_rtlil original.il
 {command}
 rename {mutants.block} mutant
 read_rtlil -overwrite original.il
-{taken_out}{cells}read_verilog miter.v
+read_verilog -lib boxes.v
+expose -evert {mutants.block} mutant
+{cells}read_verilog miter.v
 hierarchy -check -top miter
 proc
 flatten

@@ -81,18 +81,30 @@ class Score:
 
     @property
     def quick_share(self) -> float:
-        """Of the faults not proved equivalent, the share found on the quick budget."""
-        return self.killed / max(1, self.mutants - self.count("equivalent"))
+        """Of the faults that a test could find, as far as is known, the share found on the quick budget."""
+        return self.killed / max(1, self.testable)
 
     @property
     def gates_share(self) -> float:
         """The same by the full bench, sealed and prove together."""
-        return self.found / max(1, self.mutants - self.count("equivalent"))
+        return self.found / max(1, self.testable)
+
+    @property
+    def testable(self) -> int:
+        """Faults neither proved equivalent nor held to be so."""
+        return self.mutants - self.count("equivalent", "unproved")
+
+    @property
+    def least_shares(self) -> tuple[float, float]:
+        """Quick and gates, if every fault that is not proved equivalent were one that a test could find."""
+        most = max(1, self.mutants - self.count("equivalent"))
+        return self.killed / most, self.found / most
 
     def to_data(self) -> dict[str, Any]:
         """Plain data for JSON, counts and shares included."""
         counts = {fate: self.count(fate) for fate in ("equivalent", "unproved", "open")}
-        shares = {"quick_share": self.quick_share, "gates_share": self.gates_share}
+        least = dict(zip(("quick_share_least", "gates_share_least"), self.least_shares, strict=True))
+        shares = {"quick_share": self.quick_share, "gates_share": self.gates_share} | least
         return asdict(self) | counts | {"found": self.found} | shares
 
 

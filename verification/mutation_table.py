@@ -12,15 +12,15 @@ from typing import Any
 
 from hwlib.design import Design
 from hwlib.files import write_whole
-from verification.mutation_score import Score, bench_digest, source_digest
+from verification.mutation_score import FOUND, Score, bench_digest, source_digest, triage
 
 TABLE = Path(__file__).with_name("mutation_scores.json")
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A row of the table. shares: of the faults not proved equivalent, those found on the quick budget and by all
-    gates; `stale`: what changed since, empty if the score holds."""
+    """A row of the table. shares: of the faults neither proved equivalent nor triaged so, those found on the quick
+    budget and by all gates; `stale`: what changed since, empty if the score holds."""
 
     block: str
     quick_share: float
@@ -36,10 +36,10 @@ def record(scores: list[Score], table: Path = TABLE) -> None:
     """Write `scores` into the table, over those of the same blocks."""
     kept = _rows(table)
     for score in scores:
+        survivors = {s.fault: "open" if s.fate == "unproved" else s.fate for s in score.survivors}
         kept[score.block] = {
             "bench": score.bench, "tree_hash": score.tree_hash, "source": score.source, "mutants": score.mutants,
-            "seed": score.seed, "killed": score.killed, "found": score.found, "equivalent": score.count("equivalent"),
-            "unproved": score.count("unproved"), "open": score.count("open"),
+            "seed": score.seed, "killed": score.killed, "survivors": survivors,
         }  # fmt: skip
     write_whole(table, (json.dumps(dict(sorted(kept.items())), indent=2) + "\n").encode())
 
@@ -54,8 +54,10 @@ def recorded(block: str, reference: Design, table: Path = TABLE) -> Recorded | N
         ("the RTL it was graded with", source_digest(reference, block), row["source"]),
     ) if now != then]  # fmt: skip
     stale = f"{' and '.join(changed)} changed since" if changed else ""
-    of = max(1, row["mutants"] - row["equivalent"])
-    return Recorded(block, row["killed"] / of, row["found"] / of, row["tree_hash"], stale)
+    fates = [*row["survivors"].values()]
+    found = row["killed"] + sum(fate in FOUND for fate in fates)
+    of = max(1, row["mutants"] - fates.count("equivalent") - len(triage(block).keys() & row["survivors"].keys()))
+    return Recorded(block, row["killed"] / of, found / of, row["tree_hash"], stale)
 
 
 def _rows(table: Path) -> dict[str, dict[str, Any]]:

@@ -99,7 +99,7 @@ _PLANS = (
             fault=Fault.AXI_READ,
             behind=True,
         )
-        for n in (13, 17, 21)
+        for n in (17, 21)
     ),
     _Plan("engine-fault", (8, 30), engine_fault=True),
 )
@@ -169,8 +169,8 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
 def _failing_programs(rng: random.Random, plan: _Plan, point: Mapping[str, int]) -> list[Program]:
     if plan.behind:
         op = rng.choice(list(COUNTS))
-        body = [legal_word(rng, op, point["WORDS"]) for _ in range(plan.body[0])]
-        return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, body, plan.fault)]
+        words = [legal_word(rng, op, point["WORDS"]) for _ in range(plan.body[0] + 1)]
+        return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, words[:-1], plan.fault, words[-1])]
     last = defects(rng, plan.fault, point["WORDS"]) or [END_WORD] * FAULTY_RUNS
     made: list[Program] = []
     for word in last:
