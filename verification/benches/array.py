@@ -56,7 +56,7 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         _Style("large", (LARGE // (1 << 14) // dot,) * 2),
         _Style("reset", (1, tile + 2), odd=True, gap=0.2, stall=0.3, reset=True),
     )
-    tiles = max(3, -(-transactions // (tile * len(styles))))
+    tiles = max(3, -(-transactions // (tile * (len(styles) - 1))))  # the large one is a single tile
     return [_scenario(style, tile, dot, tiles, seed * len(styles) + index) for index, style in enumerate(styles)]
 
 
