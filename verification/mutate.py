@@ -124,6 +124,22 @@ def run_bench(
     return killed
 
 
+def faulty_files(mutants: Mutants, mutation: Mutation, folder: Path) -> list[Path]:
+    """Files, made in `folder`, of a block that has its contract's ports and parameters and the one fault for good."""
+    inner = f"{mutants.block}_faulty"
+    text = mutants.netlist.read_text().replace(f"module {mutants.block}(", f"module {inner}(", 1)
+    (folder / f"{inner}.v").write_text(text)
+    contract = contracts.load(mutants.block)
+    parameters = ", ".join(f"parameter {name} = {p.default}" for name, p in contract.parameters.items())
+    ports = contract.ports(mutants.point)
+    heads = ", ".join(f"{port.direction} wire [{port.width - 1}:0] {port.name}" for port in ports)
+    bound = ", ".join(f".{port.name}({port.name})" for port in ports)
+    choice = f".{CHOICE}({CHOICE_BITS}'d{mutation.number})"
+    shell = f"module {mutants.block} #({parameters}) ({heads});\n    {inner} faulty ({bound}, {choice});\nendmodule\n"
+    (folder / f"{mutants.block}.v").write_text(shell)
+    return [folder / f"{mutants.block}.v", folder / f"{inner}.v", *mutants.cells]
+
+
 def _elaboration(block: str, point: Mapping[str, int], memory: bool) -> str:
     """Word-level cells without redundancy that Yosys knows of: faults in it would change nothing."""
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))

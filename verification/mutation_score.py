@@ -1,51 +1,68 @@
-"""How good a block's bench is: the share of planted faults it finds, and the recorded score that verdicts show.
+"""How good a block's bench is: the share of planted faults it finds, and what all the gates that try a block find.
 
-A score holds for the bench it was measured with: the table keeps a digest of the bench's modules and the contract, and
-serves only the same.
+Faults that nothing finds are proved without effect where that succeeds; of others `mutation_triage.yaml` says what a
+person found, and they count apart: neither as found nor as equivalent.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import yaml
 
 import verification.benches
 from hwlib import contracts
 from hwlib.design import Design
-from hwlib.files import write_whole
 from verification import cache
+from verification.gates import prove, sealed
 from verification.judgement import QUICK_TRANSACTIONS, TRANSACTIONS
 from verification.mutant_equivalence import equivalent, evident
-from verification.mutate import Mutation, plant, run_bench
+from verification.mutate import Mutants, Mutation, faulty_files, plant, run_bench
 from verification.simulate import bench
+from verification.yosys import YosysFailed
 
-TABLE = Path(__file__).with_name("mutation_scores.json")
+TRIAGE = Path(__file__).with_name("mutation_triage.yaml")
 _PACKAGE = "verification.benches"
 _ALWAYS = ("driver", "exchange", "scenario")
+
+Fate = Literal["full", "sealed", "prove", "equivalent", "unproved", "open"]
+FOUND: tuple[Fate, ...] = ("full", "sealed", "prove")
+"""Fates of the faults that a gate finds, though the quick bench does not."""
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Survivor:
-    """A fault the quick bench does not find. fate: `equivalent` (proved), `full` (the full bench finds it), `open`."""
+    """A fault the quick bench does not find, and its fate.
+
+    full, sealed, prove: the bench at its full budget finds it, or at the sealed gate's strictness, or a property the
+    prove gate tries. equivalent: proved without effect. unproved: held to be without effect a contract speaks of, or
+    beyond what can be run, for `reason`. open: none of these.
+    """
 
     fault: str
-    fate: str
+    fate: Fate
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What became of the faults of one block: `killed` on the quick budget, the others by fate."""
+    """What became of the faults of one block: `killed` on the quick budget, the others by fate.
+
+    tree_hash, source: of the design measured, and of the files of the block in it.
+    """
 
     block: str
     bench: str
+    tree_hash: str
+    source: str
     point: dict[str, int]
     mutants: int
     seed: int
@@ -53,67 +70,117 @@ class Score:
     survivors: tuple[Survivor, ...]
     seconds: float
 
-    @property
-    def equivalent(self) -> int:
-        return sum(survivor.fate == "equivalent" for survivor in self.survivors)
+    def count(self, *fates: Fate) -> int:
+        """Survivors of those fates."""
+        return sum(survivor.fate in fates for survivor in self.survivors)
 
     @property
-    def full(self) -> int:
-        """Faults that the full bench finds, those of the quick one included."""
-        return self.killed + sum(survivor.fate == "full" for survivor in self.survivors)
+    def found(self) -> int:
+        """Faults that a gate finds, those of the quick bench included."""
+        return self.killed + self.count(*FOUND)
 
     @property
     def quick_share(self) -> float:
-        """Of the faults not proved equivalent, the share found on the quick budget."""
-        return self.killed / max(1, self.mutants - self.equivalent)
+        """Of the faults that a test could find, as far as is known, the share found on the quick budget."""
+        return self.killed / max(1, self.testable)
 
     @property
-    def full_share(self) -> float:
-        """The same after the full bench."""
-        return self.full / max(1, self.mutants - self.equivalent)
+    def gates_share(self) -> float:
+        """The same by the full bench, sealed and prove together."""
+        return self.found / max(1, self.testable)
+
+    @property
+    def testable(self) -> int:
+        """Faults neither proved equivalent nor held to be so."""
+        return self.mutants - self.count("equivalent", "unproved")
+
+    @property
+    def least_shares(self) -> tuple[float, float]:
+        """Quick and gates, if every fault that is not proved equivalent were one that a test could find."""
+        most = max(1, self.mutants - self.count("equivalent"))
+        return self.killed / most, self.found / most
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data for JSON, shares included."""
-        shares = {"equivalent": self.equivalent, "quick_share": self.quick_share, "full_share": self.full_share}
-        return asdict(self) | shares
+        """Plain data for JSON, counts and shares included."""
+        counts = {fate: self.count(fate) for fate in ("equivalent", "unproved", "open")}
+        least = dict(zip(("quick_share_least", "gates_share_least"), self.least_shares, strict=True))
+        shares = {"quick_share": self.quick_share, "gates_share": self.gates_share} | least
+        return asdict(self) | counts | {"found": self.found} | shares
 
 
 def measure(
-    design: Design, block: str, count: int, seed: int = 1, prove: bool = True, progress: Progress = lambda line: None
+    design: Design, block: str, count: int, seed: int = 1, proofs: bool = True, progress: Progress = lambda line: None
 ) -> Score:
     """Plant `count` faults in `block` at its first bench point and let its bench find them, in Verilator.
 
-    The quick budget first; what it leaves meets the full budget and, with `prove`, the search for a proof of
-    equivalence; faults evidently without effect count as equivalent either way. Raises InputError if the
-    fault-free netlist does not pass the bench.
+    The quick budget first; what it leaves meets the full budget, scenarios as strict as the sealed gate's and, with
+    `proofs`, the prove gate and the search for a proof of equivalence; faults evidently without effect count as
+    equivalent either way. Raises InputError if the fault-free netlist does not pass the bench.
     """
     begin = time.monotonic()
     point = dict(contracts.load(block).bench_points[0])
     mutants = plant(design.closure_files(block), block, point, count, seed)
     numbers = [mutation.number for mutation in mutants.mutations]
-    scenarios = {wanted: bench(block)(point, seed, wanted) for wanted in (QUICK_TRANSACTIONS, TRANSACTIONS)}
-    quick = run_bench(mutants, scenarios[QUICK_TRANSACTIONS], "verilator", numbers, seed)
-    left = [number for number in numbers if number not in quick]
+    quick = run_bench(mutants, bench(block)(point, seed, QUICK_TRANSACTIONS), "verilator", numbers, seed)
     progress(f"{block}: {len(quick)} of {len(numbers)} killed on the quick budget")
-    full = run_bench(mutants, scenarios[TRANSACTIONS], "verilator", left, seed) if left else {}
-
-    same = evident(mutants)
-
-    def fate(mutation: Mutation) -> str:
-        if mutation.number in full:
-            return "full"
-        proved = mutation.number in same or (prove and equivalent(mutants, mutation))
-        progress(f"{block}: {mutation}: {'equivalent' if proved else 'open'}")
-        return "equivalent" if proved else "open"
-
-    survivors = tuple(Survivor(str(m), fate(m)) for m in mutants.mutations if m.number in left)
+    left = [number for number in numbers if number not in quick]
+    fates = _fates(mutants, left, seed, proofs)
+    reasons = triage(block)
+    survivors = []
+    for mutation in (m for m in mutants.mutations if m.number in left):
+        fate, reason = fates[mutation.number], reasons.get(str(mutation), "")
+        fate = "unproved" if fate == "open" and reason else fate
+        survivors.append(Survivor(str(mutation), fate, reason if fate == "unproved" else ""))
+        progress(f"{block}: {mutation}: {fate}")
+    source = source_digest(design, block)
     seconds = time.monotonic() - begin
-    return Score(block, bench_digest(block), point, len(numbers), seed, len(quick), survivors, seconds)
+    return Score(block, bench_digest(block), design.tree_hash, source, point, len(numbers), seed, len(quick),
+                 tuple(survivors), seconds)  # fmt: skip
+
+
+def _fates(mutants: Mutants, left: list[int], seed: int, proofs: bool) -> dict[int, Fate]:
+    """What becomes of the faults `left` by the quick bench; `open` where nothing is known."""
+    fates: dict[int, Fate] = dict.fromkeys(left, "open")
+    fates |= dict.fromkeys(evident(mutants) & fates.keys(), "equivalent")
+    budgets: tuple[tuple[Fate, Any], ...] = (
+        ("full", bench(mutants.block)(mutants.point, seed, TRANSACTIONS)),
+        ("sealed", sealed.stimulus(mutants.block, mutants.point, seed)),
+    )
+    for name, scenarios in budgets:
+        asked = [number for number, fate in fates.items() if fate == "open"]
+        found = run_bench(mutants, scenarios, "verilator", asked, seed) if asked else {}
+        fates |= dict.fromkeys(found, name)
+    for mutation in mutants.mutations:
+        if proofs and fates.get(mutation.number) == "open":
+            fates[mutation.number] = _settled(mutants, mutation)
+    return fates
+
+
+def _settled(mutants: Mutants, mutation: Mutation) -> Fate:
+    """Whether a proof settles it: that it changes nothing, or, by the prove gate, that it breaks a property."""
+    if equivalent(mutants, mutation):
+        return "equivalent"
+    with cache.scratch_folder("faulty") as work:
+        try:
+            found = prove.judge(mutants.block, faulty_files(mutants, mutation, work), mutants.point)
+        except YosysFailed:
+            return "open"
+    return "prove" if any(outcome.state == "violated" for _, outcome in found) else "open"
+
+
+def triage(block: str) -> Mapping[str, str]:
+    """By fault of `block`, why nothing finds it, as a person saw it."""
+    return {row["fault"]: row["reason"] for row in yaml.safe_load(TRIAGE.read_text()).get(block, [])}
+
+
+def source_digest(design: Design, block: str) -> str:
+    """Hash of `block`'s files in `design`, with all it instantiates."""
+    return cache.digest_files(design.closure_files(block))[:16]
 
 
 @lru_cache
 def bench_digest(block: str) -> str:
-    """Hash of the modules `block`'s bench is made of and of its contract."""
+    """Hash of the modules `block`'s bench is made of and of its contract, bins of coverage apart."""
     folder = Path(verification.benches.__file__).parent
     texts: dict[str, str] = {}
     pending = [block, *_ALWAYS]
@@ -123,7 +190,7 @@ def bench_digest(block: str) -> str:
         if name not in texts and path.exists():
             texts[name] = path.read_text()
             pending += _imported(texts[name])
-    return cache.digest(texts | {"contract": contracts.load(block).model_dump_json()})[:16]
+    return cache.digest(texts | {"contract": contracts.load(block).model_dump_json(exclude={"coverage"})})[:16]
 
 
 def _imported(text: str) -> Iterator[str]:
@@ -133,23 +200,3 @@ def _imported(text: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
             yield str(node.module).rpartition(".")[2]
-
-
-def record(scores: list[Score], table: Path = TABLE) -> None:
-    """Write `scores` into the table, over those of the same blocks."""
-    kept = json.loads(table.read_text()) if table.exists() else {}
-    for score in scores:
-        kept[score.block] = {
-            "bench": score.bench, "mutants": score.mutants, "seed": score.seed, "killed": score.killed,
-            "equivalent": score.equivalent, "full": score.full,
-        }  # fmt: skip
-    write_whole(table, (json.dumps(dict(sorted(kept.items())), indent=2) + "\n").encode())
-
-
-def recorded(block: str, table: Path = TABLE) -> float | None:
-    """The quick share recorded for `block`'s bench as it is now; None: not measured for this bench."""
-    kept = json.loads(table.read_text()) if table.exists() else {}
-    row: dict[str, Any] | None = kept.get(block)
-    if row is None or row["bench"] != bench_digest(block):
-        return None
-    return float(row["killed"] / max(1, row["mutants"] - row["equivalent"]))

@@ -89,6 +89,13 @@ endmodule
 """
 
 
+def environment(block: str, point: Mapping[str, int]) -> tuple[list[str], str]:
+    """Verilog declarations over the block's ports, and an expression of them: the environment keeps the contract."""
+    contract = contracts.load(block)
+    text = _collect(contract, point)
+    return [*_constants(contract, point), *_RESET, *text.lines], " && ".join(text.keep)
+
+
 _RESET = (
     "reg prove_started = 1'b0;",
     "reg [2:0] prove_low = 3'd0;",
@@ -198,7 +205,11 @@ def _port(port: Port) -> str:
 
 
 def _instance(contract: Contract, point: Mapping[str, int]) -> list[str]:
-    values = {name: p.default for name, p in contract.parameters.items()} | dict(point)
-    parameters = ", ".join(f".{name}({name})" for name in values)
+    parameters = ", ".join(f".{name}({name})" for name in contract.parameters)
     ports = ", ".join(f".{port.name}({port.name})" for port in contract.ports(point))
-    return [*(f"localparam {n} = {v};" for n, v in values.items()), f"{contract.block} #({parameters}) dut ({ports});"]
+    return [*_constants(contract, point), f"{contract.block} #({parameters}) dut ({ports});"]
+
+
+def _constants(contract: Contract, point: Mapping[str, int]) -> list[str]:
+    values = {name: p.default for name, p in contract.parameters.items()} | dict(point)
+    return [f"localparam {name} = {value};" for name, value in values.items()]

@@ -99,8 +99,10 @@ def decide(
     given: Sequence[Outcome] | None = None,
     forever: bool = True,
     alike: bool = False,
+    bounded: bool = True,
 ) -> list[Outcome]:
-    """An outcome for each question, spending about `seconds` at most on each and engine; `forever`: try proofs.
+    """An outcome for each question, spending about `seconds` at most on each and engine; `forever`: try proofs;
+    `bounded`: look for counterexamples from reset on.
 
     What is already proved or violated in `given` is not asked again. `alike`: there is
     one question; first merge what is the same in the graph.
@@ -114,7 +116,7 @@ def decide(
             found = [Outcome("proved")] * len(found)
     elif forever:
         found = _search(graph, questions, found, folder, f"pdr -T {limit}", limit)
-    return _search(graph, questions, found, folder, f"bmc3 -F {DEPTH} -T {limit}", limit)
+    return _search(graph, questions, found, folder, f"bmc3 -F {DEPTH} -T {limit}", limit) if bounded else found
 
 
 def decide_function(graph: Aiger, bad: int, folder: Path, seconds: float) -> Outcome:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from verification.equivalence import Sameness
     from verification.gates import GateResult
+    from verification.mutation_table import Recorded
     from verification.synthesize import SynthesisResult
     from verification.toolchain import Tool
 
@@ -123,7 +124,8 @@ def verify(
     benches = {} if quick else _bench_scores(results)
     if as_json:
         figures = {"design": design, "tree_hash": found.tree_hash, "accepted": accepted,
-                   "gates": [result.to_data() for result in results], "bench_scores": benches}  # fmt: skip
+                   "gates": [result.to_data() for result in results],
+                   "bench_scores": {name: score and asdict(score) for name, score in benches.items()}}  # fmt: skip
         print_json("verify", figures)
     else:
         if quick:
@@ -139,20 +141,22 @@ def _seconds(result: GateResult) -> str:
     return "kept" if result.reused else f"{result.seconds:.1f}"
 
 
-def _bench_scores(results: list[GateResult]) -> dict[str, float | None]:
-    """By block that `simulate` judged: the share of planted faults its bench finds, None if not measured as it is."""
+def _bench_scores(results: list[GateResult]) -> dict[str, Recorded | None]:
+    """By block that `simulate` judged: how many planted faults its bench was found to find, None if never measured."""
     from hwlib import contracts
+    from hwlib.design import EXPERT, read_design
     from verification.judgement import WHOLE
-    from verification.mutation_score import recorded
+    from verification.mutation_table import recorded
 
     scopes = [result.scope for result in results if result.gate == "simulate"]
     blocks = [name for name in contracts.names() if name != "top"] if WHOLE in scopes else scopes
-    return {block: recorded(block) for block in blocks}
+    reference = read_design(EXPERT)
+    return {block: recorded(block, reference) for block in blocks}
 
 
-def _score_lines(scores: dict[str, float | None]) -> list[str]:
+def _score_lines(scores: dict[str, Recorded | None]) -> list[str]:
     """How good the benches are that judged, in a line."""
-    words = [f"{b} {'not measured for this bench' if s is None else f'{s:.1%}'}" for b, s in scores.items()]
+    words = [f"{block} never measured" if score is None else str(score) for block, score in scores.items()]
     return [f"Planted faults the benches find: {', '.join(words)}"] if words else []
 
 

@@ -74,6 +74,17 @@ class Ordering(_Strict):
     initial: int = 0
 
 
+class Coverage(_Strict):
+    """Beats of interface `of` that a bench must have seen: by name, an expression of the beat that is true.
+
+    Names: the payload's fields, with ``was_`` before them those of the beat before since reset, the block's parameters;
+    where the payload is an instruction also `op`, its operands, waits, and its flags in small letters.
+    """
+
+    of: str
+    bins: dict[str, str]
+
+
 class Contract(_Strict):
     """What a block promises; the single source of its ports, bench, prompt section and docs row."""
 
@@ -88,6 +99,7 @@ class Contract(_Strict):
     uses: list[str] = Field(default_factory=list)
     ordering: list[Ordering] = Field(default_factory=list)
     bench_points: list[dict[str, int]]
+    coverage: list[Coverage] = Field(default_factory=list)
     constants: int = 1024
     """Bits of constants its modules may hold; a block with a table of values by contract has more."""
 

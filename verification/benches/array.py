@@ -14,13 +14,16 @@ from verification.benches.scenario import Accept, Beat, Drive, Mismatch, Observe
 Int = NDArray[np.int64]
 
 CORNERS = (-128, -127, -1, 0, 1, 127)
+LARGE = 1 << 23
+"""What a sum of the scenario of large ones comes to at least, nearly."""
 START_CYCLES = 8
-"""What a full-rate run may take beyond one cycle a beat: the contract allows none, the bench a late start."""
+"""How late a full-rate run may start; from then on it takes a beat every cycle."""
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How a scenario differs: beats a tile (low, high), `odd` flags, corner values, gap, stall and reset."""
+    """How a scenario differs: beats a tile (low, high; of a full rate, the first half of
+    the tiles has the low), `odd` flags, corner values, gap, stall and reset."""
 
     name: str
     beats: tuple[int, int]
@@ -50,14 +53,16 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         _Style("bubbles", (1, 2 * tile), odd=True, gap=0.3, stall=0.4),
         _Style("refused", (tile, tile + 2), odd=True, stall=0.8),
         _Style("corners", (1, 6), corners=True, gap=0.1, stall=0.1),
+        _Style("large", (LARGE // (1 << 14) // dot,) * 2),
         _Style("reset", (1, tile + 2), odd=True, gap=0.2, stall=0.3, reset=True),
     )
-    tiles = max(3, -(-transactions // (tile * len(styles))))
+    tiles = max(3, -(-transactions // (tile * (len(styles) - 1))))  # the large one is a single tile
     return [_scenario(style, tile, dot, tiles, seed * len(styles) + index) for index, style in enumerate(styles)]
 
 
 def _scenario(style: _Style, tile: int, dot: int, tiles: int, seed: int) -> Scenario:
-    steps = _steps(np.random.default_rng(seed), style, tile, dot, tiles)
+    rng = np.random.default_rng(seed)
+    steps = _large(rng, style.beats[0], tile, dot) if style.name == "large" else _steps(rng, style, tile, dot, tiles)
     expected, vectors = _golden(steps, tile)
     full_rate = style.name == "full-rate"
 
@@ -80,7 +85,8 @@ def _scenario(style: _Style, tile: int, dot: int, tiles: int, seed: int) -> Scen
 def _steps(rng: np.random.Generator, style: _Style, tile: int, dot: int, tiles: int) -> list[_Step]:
     steps = []
     for number in range(tiles):
-        count = int(rng.integers(style.beats[0], style.beats[1] + 1))
+        most = style.beats[0] if style.name == "full-rate" and number < tiles // 2 else style.beats[1]
+        count = int(rng.integers(style.beats[0], most + 1))
         goes_on = style.odd and number > 0 and rng.random() < 0.25
         starts_over = int(rng.integers(0, count)) if style.odd and rng.random() < 0.2 else 0
         for k in range(count):
@@ -88,6 +94,14 @@ def _steps(rng: np.random.Generator, style: _Style, tile: int, dot: int, tiles: 
             first = (k == 0 and not goes_on) or (starts_over > 0 and k == starts_over)
             steps.append(_Step(a, b, first, k == count - 1))
     return steps
+
+
+def _large(rng: np.random.Generator, count: int, tile: int, dot: int) -> list[_Step]:
+    """One tile of sums as large as they come, of either sign: every row and column keeps to a sign."""
+    signs = [rng.choice([-1, 1], (tile, 1)) for _ in range(2)]
+    beats = ([np.where(sign < 0, rng.integers(-128, -119, (tile, dot)), rng.integers(119, 128, (tile, dot)))
+              for sign in signs] for _ in range(count + 8))  # fmt: skip
+    return [_Step(a, b, index == 0, index == count + 7) for index, (a, b) in enumerate(beats)]
 
 
 def _values(rng: np.random.Generator, shape: tuple[int, int], corners: bool) -> Int:
@@ -121,11 +135,12 @@ def _bits(values: Int, width: int) -> int:
 
 
 def _slow(seen: Observed, beats: int) -> list[Mismatch]:
-    cycles = seen.transfers["op"][-1].cycle + 1
-    if cycles <= beats + START_CYCLES:
-        return []
-    return [
-        Mismatch(
-            "op", beats - 1, cycles, f"{beats} beats in {beats} cycles", f"{cycles} cycles", "full rate, no refusal"
-        )
-    ]
+    op = seen.transfers["op"]
+    vector = "full rate, no refusal"
+    if op[0].cycle > START_CYCLES:
+        return [Mismatch("op", 0, op[0].cycle, f"within {START_CYCLES} cycles", f"cycle {op[0].cycle}", vector)]
+    for index, beat in enumerate(op):
+        if beat.cycle > op[0].cycle + index:
+            want, got = f"taken in cycle {op[0].cycle + index}", f"in cycle {beat.cycle}"
+            return [Mismatch("op", index, beat.cycle, f"{beats} beats in {beats} cycles: {want}", got, vector)]
+    return []

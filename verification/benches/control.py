@@ -148,13 +148,16 @@ class _Script:
             self._write(address, self.rng.getrandbits(32) & keep, after)
 
     def sweep(self) -> None:
-        """Every address one bit from a defined one: writes there change nothing, reads tell it is none."""
+        """Every address one bit from a defined one, and from the first and last counter: writes there change nothing,
+        reads tell it is none, or another."""
         near = {register: [register ^ 1 << bit for bit in range(2, ADDRESS_BITS)] for register in range(0, 0x1C, 4)}
         for register in WRITABLE:
             for address in near[register]:
                 if address not in WRITABLE:
                     self._write(address, self.rng.getrandbits(32) & ~START, ())
         self._read([*WRITABLE, *(address for nearby in near.values() for address in nearby)], (("b", len(self.aw)),))
+        last = COUNTER_BASE + COUNTER_BYTES * (COUNTERS - 1)
+        self._read([counter ^ 1 << bit for counter in (COUNTER_BASE, last) for bit in range(2, ADDRESS_BITS)], ())
 
     def read_random(self, count: int, after: After) -> None:
         counter = [COUNTER_BASE + 4 * self.rng.randrange(2 * COUNTERS) for _ in range(3)]

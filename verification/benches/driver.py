@@ -59,6 +59,7 @@ class Channel:
 
     def restart(self) -> None:
         self.transfers: list[tuple[int, list[int]]] = []
+        self.waits = 0
         self.beat: list[int] | None = None
         self.held: list[int] | None = None
 
@@ -101,6 +102,7 @@ class Channel:
         if taken < 0:
             bench.violate(self.name, "ready is X while valid")
         if taken != 1:
+            self.waits += 1
             return None
         payload, self.beat = self.beat, None
         return payload
@@ -122,6 +124,7 @@ class Channel:
             bench.violate(self.name, f"{changed} changed while valid waited for ready")
         accepted = self.ready is None or self.ready.value == 1
         self.held = None if accepted else payload
+        self.waits += not accepted
         return payload if accepted else None
 
     def _read_payload(self) -> list[int]:
@@ -482,17 +485,17 @@ class Bench:
     async def run(self, scenario: dict[str, Any]) -> dict[str, Any]:
         """The whole scenario; what is reported follows the last reset."""
         await self.reset(scenario)
-        again, finished = scenario["reset_after"], False
+        again, finished, before = scenario["reset_after"], False, None
         drain = scenario["drain"]
         while self.cycle < scenario["max_cycles"] and drain > 0:
             await self.step()
             if again and self.reached([again]):
-                again = None
+                again, before = None, dict(self.counts)
                 await self.reset(scenario)
                 continue
             finished = finished or (again is None and self.reached(scenario["until"]))
             drain -= finished
-        return self.report(scenario["name"], finished)
+        return self.report(scenario["name"], finished) | {"before_reset": before}
 
     def report(self, name: str, finished: bool) -> dict[str, Any]:
         seen = {c.name: c.transfers for c in self.channels.values()} | self.pulses
@@ -503,6 +506,7 @@ class Bench:
             "transfers": transfers,
             "memories": memories,
             "wires": {w.name: w.high for w in self.outward},
+            "waits": {c.name: c.waits for c in self.channels.values()},
             "violations": self.violations,
             "cycles": self.cycle,
             "finished": finished,

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from hwlib.numerics import RequantParams, add_requantize, join_planes, mul_requantize, rope, split_planes
 from hwlib.numerics.eltwise import WIDE_MAX
 from hwlib.numerics.requantize import encode_param
-from verification.benches.row_blocks import SHIFT_MAX, STYLES, Style, column_words, late, random_param, slow_answer
+from verification.benches.row_blocks import (
+    SHIFT_MAX,
+    STYLES,
+    Style,
+    column_words,
+    late,
+    random_param,
+    slow_answer,
+    upper_param,
+)
 from verification.benches.scenario import (
     Accept,
     Beat,
@@ -137,14 +146,17 @@ def _operands(rng: np.random.Generator, style: Style, lanes: int, columns: int) 
 def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[RequantParams, RequantParams]:
     """The first operand's parameters, and the second's: a multiplier, and a bias and shift that must be ignored."""
     first, second = random_param(rng, kind.bits), random_param(rng, kind.bits)
-    if rng.random() < (0.5 if style.name == "corners" else 0.1):
+    if rng.random() < (0.6 if style.name == "corners" else 0.25):
         return _edge_param(rng, kind), RequantParams(int(rng.choice([0, 0, -1, 2])), second.bias, second.shift)
     near = int(np.clip(first.mult + rng.integers(-200, 200), -(1 << 15), (1 << 15) - 1))
     return first, (RequantParams(near, second.bias, second.shift) if rng.random() < 0.5 else second)
 
 
 def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
-    """Parameters that leave u as it is, bring it by their bias to the edge of saturation, or set one bit of the sum."""
+    """Parameters that leave u as it is, bring it by their bias to the edge of saturation, set one bit of the sum, or
+    show the sum's upper bits: a large bias and shift, and any multiplier."""
+    if rng.random() < 0.4:
+        return upper_param(rng)
     if rng.random() < 0.3:
         bias = int(rng.choice([-1, 1])) << int(rng.integers(0, 39))
         return RequantParams(0, bias, int(rng.integers(1, SHIFT_MAX + 1)))

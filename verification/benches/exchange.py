@@ -34,7 +34,9 @@ def decode(report: Mapping[str, Any], contract: Contract) -> Observed:
     }
     memories = {name: {a: int(word, 16) for a, word in words} for name, words in report["memories"].items()}
     wires = {name: dict(counts) for name, counts in report["wires"].items()}
-    return Observed(transfers, memories, wires, list(report["violations"]), report["cycles"], report["finished"])
+    waits, before = dict(report["waits"]), report["before_reset"]
+    return Observed(transfers, memories, wires, list(report["violations"]), report["cycles"], report["finished"],
+                    waits, None if before is None else dict(before))  # fmt: skip
 
 
 def _interface(interface: Interface, env: Mapping[str, int]) -> dict[str, Any]:

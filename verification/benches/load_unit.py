@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from hwlib.isa import Fault, Space
 from hwlib.numerics import expand_param
+from verification.benches.beginnings import begun, ending, endless, first_words, judge_beginning, misaligned
 from verification.benches.scenario import (
     Accept,
     AxiMemory,
@@ -65,6 +67,8 @@ _PLANS = (
     _Plan("compact-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=1),
     _Plan("long-latency", stall=0.0, latency=(40, 40), gap=0.0),
     _Plan("bus-error", fault=Fault.AXI_READ),
+    _Plan("bus-error-far", stall=0.05, latency=(30, 60), gap=0.0, fault=Fault.AXI_READ),
+    _Plan("bus-error-refused", stall=0.7, latency=(1, 4), gap=0.0, fault=Fault.AXI_READ),
     _Plan("unaligned", fault=Fault.UNALIGNED, misaligned="dram_addr"),
     _Plan("unaligned-stride", fault=Fault.UNALIGNED, misaligned="dram_stride"),
     _Plan("reset", reset=True),
@@ -74,12 +78,17 @@ _PLANS = (
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Copies under stalls and at full rate, plain and compact, an AXI error, unaligned instructions, a reset."""
     words = max(20, -(-transactions // sum(not plan.fault for plan in _PLANS)))
-    return [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
+    planned = [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
+    return [*planned, *_single(point, seed, transactions)]
 
 
 def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, words: int) -> Scenario:
     rng = random.Random(seed)
-    case = _case(rng, plan, point, words)
+    return _played(_case(rng, plan, point, words), seed, max(1, words // 3))
+
+
+def _played(case: _Case, seed: int, reset_after: int = 1) -> Scenario:
+    plan, point = case.plan, case.point
     beats = [Beat({"instr": t.instruction("LOAD")}) for t in case.transfers]
     memory = AxiMemory("memory", point["AXI_BYTES"], case.image, ar="ar", r="r", latency=plan.latency,
                        stall=plan.stall, error_low=case.low, error_high=case.high)  # fmt: skip
@@ -92,7 +101,39 @@ def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, words: int) -> S
         max_cycles=2000 + 60 * case.beats + 100 * len(beats),
         seed=seed,
         drain=200 if plan.fault else 40,
-        reset_after=("local", max(1, words // 3)) if plan.reset else None,
+        reset_after=("local", reset_after) if plan.reset else None,
+    )
+
+
+def _single(point: Mapping[str, int], seed: int, transactions: int) -> Iterator[Scenario]:
+    """One transfer each: the beginning of one that hardly ends, long ones, one bit off alignment."""
+    rng = random.Random(f"single {seed}")
+    for name, transfer in endless(rng, point, SPACES):
+        yield _beginning(rng, name, transfer, point, seed)
+    for name, transfer in ending(rng, point, SPACES, transactions):
+        plan = _Plan(name, stall=0.02, latency=(1, 4))
+        yield _played(_Case(plan, point, [transfer], _image(rng, [transfer], point), 1, 0, 0), seed)
+    for name, transfer in misaligned(rng, point):
+        plan = _Plan(name, fault=Fault.UNALIGNED)
+        yield _played(_Case(plan, point, [transfer], {}, 0, 0, 0), seed)
+
+
+def _beginning(rng: random.Random, name: str, transfer: Transfer, point: Mapping[str, int], seed: int) -> Scenario:
+    count, word = begun(transfer, point), point["T"] * point["D"]
+    words = [(local, address, rng.randbytes(word)) for local, address in first_words(transfer, point, count)]
+    image = {address + k: byte for _, address, data in words for k, byte in enumerate(data)}
+    expected = [{"space": transfer.space, "addr": local, "data": int.from_bytes(data, "little")}
+                for local, _, data in words]  # fmt: skip
+    memory = AxiMemory("memory", point["AXI_BYTES"], image, ar="ar", r="r", latency=(1, 4), stall=0.1)
+    return Scenario(
+        name=name,
+        agents=(Drive("cmd", [Beat({"instr": transfer.instruction("LOAD")})], 0.0), memory, Accept("local", 0.1)),
+        until={"local": count},
+        judge=lambda seen: judge_beginning(seen, "local", expected, f"LOAD {transfer}"),
+        transactions=count,
+        max_cycles=200 + 10 * count * max(1, word // point["AXI_BYTES"]),
+        seed=seed,
+        drain=1,
     )
 
 
@@ -107,9 +148,14 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
         bad, transfers = misalign(rng, transfers, point["AXI_BYTES"], plan.misaligned)
     if plan.fault is Fault.AXI_READ:
         low, high, bad = error_range(rng, transfers, point)
+    return _Case(plan, point, transfers, _image(rng, transfers, point), bad, low, high)
+
+
+def _image(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> dict[int, int]:
+    """Random bytes at every address that is read."""
     word = point["T"] * point["D"]
     touched = {address + k for t in transfers for _, address in t.words(word) for k in range(word)}
-    return _Case(plan, point, transfers, random_bytes(rng, sorted(touched)), bad, low, high)
+    return random_bytes(rng, sorted(touched))
 
 
 def _compacted(rng: random.Random, transfer: Transfer, share: float) -> Transfer:
@@ -203,12 +249,20 @@ class _Case:
         return []
 
     def _judge_ahead(self, seen: Observed) -> list[Mismatch]:
-        """Later bursts are asked for while earlier data is still to come."""
-        ends = [s.cycle for s in seen.transfers["r"] if s.payload["last"]]
-        ahead = max(i - sum(end < s.cycle for end in ends) + 1 for i, s in enumerate(seen.transfers["ar"]))
-        if ahead >= LEAST_OUTSTANDING:
-            return []
-        return [Mismatch("ar", 0, -1, f"{LEAST_OUTSTANDING} bursts outstanding", str(ahead), "a slow memory")]
+        """In every transfer of several bursts, later ones are asked for while earlier data is still to come."""
+        ends, first = [s.cycle for s in seen.transfers["r"] if s.payload["last"]], 0
+        ahead = [i - sum(end < s.cycle for end in ends) + 1 for i, s in enumerate(seen.transfers["ar"])]
+        bursts = list(accumulate(s.payload["len"] + 1 for s in seen.transfers["ar"]))
+        for index, total in enumerate(
+            accumulate(t.count * self.word // self.point["AXI_BYTES"] for t in self.transfers)
+        ):
+            last = next(i for i, beats in enumerate(bursts) if beats >= total)
+            most = max(ahead[first : last + 1])
+            if last > first and most < LEAST_OUTSTANDING:
+                want = f"{LEAST_OUTSTANDING} bursts outstanding"
+                return [Mismatch("ar", first, -1, want, str(most), f"LOAD {index}, a slow memory")]
+            first = last + 1
+        return []
 
 
 def _expanded(data: bytes) -> tuple[bytes, bytes]:

@@ -19,6 +19,7 @@ from hwlib.numerics import (
     saturate_int4,
     unpack_int4,
 )
+from verification.benches.addresses import compare_addresses, far, near
 from verification.benches.scenario import Beat, Drive, Memory, Mismatch, Observed, Scenario
 
 Int = NDArray[np.int64]
@@ -96,8 +97,8 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
 def _scenario(style: _Style, point: Mapping[str, int], share: int, seed: int) -> Scenario:
     rng = random.Random(seed)
     contents = _contents(np.random.default_rng(seed), style, point)
-    program = _program(rng, style, point, share)
-    golden = _run(program, contents, point)
+    program = [far(rng, instruction, WORDS) for instruction in _program(rng, style, point, share)]
+    golden = _run([near(instruction, WORDS) for instruction in program], contents, point)
     size = point["T"] * point["D"]
     noise = [rng.getrandbits(8 * size) for _ in range(WORDS - OPERAND_WORDS)]
     image = dict(enumerate([_word(w) for w in contents.operands] + noise))
@@ -111,7 +112,7 @@ def _scenario(style: _Style, point: Mapping[str, int], share: int, seed: int) ->
 
     def judge(seen: Observed) -> list[Mismatch]:
         wrong = _compare_memory(seen, image, golden, program) + _compare_done(seen, golden, program)
-        wrong += _compare_perf(seen, golden)
+        wrong += _compare_perf(seen, golden) + compare_addresses(seen, program, golden.words, WORDS)
         return wrong or (_compare_rate(seen, golden, program, point) if style.stall == 0 else [])
 
     writes = len(set().union(*golden.words))
@@ -135,13 +136,23 @@ def _contents(rng: np.random.Generator, style: _Style, point: Mapping[str, int])
     shape = (OPERAND_WORDS, tile, dot)
     operands = rng.choice(np.array(CORNERS), shape) if style.corners else rng.integers(-128, 128, shape)
     scales = (point["ROW_SCALES"], tile)
+    mults, shifts = _row_scales(rng, style.corners, scales)
     return _Contents(
         operands,
         [_param(rng, style.corners, dot) for _ in range(point["PARAMS"])],
         rng.integers(-128, 128, (point["ACT_TABLES"], TABLE_ENTRIES)),
-        rng.integers(-(1 << 15) if style.corners else 1 << 14, 1 << 15, scales),
-        rng.choice(np.array([1, 2, 15, 31, 46, 47]), scales) if style.corners else rng.integers(20, 36, scales),
+        mults,
+        shifts,
     )
+
+
+def _row_scales(rng: np.random.Generator, corners: bool, shape: tuple[int, int]) -> tuple[Int, Int]:
+    """Multipliers and shifts; as corners any at all, or a multiplier so small that its last bit shows."""
+    if not corners:
+        return rng.integers(1 << 14, 1 << 15, shape), rng.integers(20, 36, shape)
+    small = rng.random(shape) < 0.4
+    mults = np.where(small, rng.integers(-7, 8, shape), rng.integers(-(1 << 15), 1 << 15, shape))
+    return mults, np.where(small, rng.integers(8, 15, shape), rng.choice(np.array([1, 2, 15, 31, 46, 47]), shape))
 
 
 def _param(rng: np.random.Generator, corners: bool, dot: int) -> RequantParams:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlib.numerics import RequantParams, layernorm, rmsnorm
+from hwlib.numerics.layernorm import layernorm_normalised
 from hwlib.numerics.requantize import encode_param
 from verification.benches.row_blocks import (
     STYLES,
@@ -31,6 +32,14 @@ COLS_MAX = 4096
 RMS_SHARE = 0.5
 PACED_MORE = 350
 """Columns besides, where the pace is judged: more than its long row-block has, so that others follow."""
+FINE_COLS = (1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 9, 12)
+OUTLIER_COLS = (72, 150, 270)
+OUTLIERS = (5, 11, 24, 1, 2, 48, 100)
+SATURATED = 3
+LONG_BUDGET = 300
+"""Transactions from which on outliers stand in SATURATED rows of SATURATING columns too."""
+SATURATING = 1100
+"""Columns of which one alone is normalised to 32 and more."""
 NORMALISED_BITS = 11
 """Magnitude bits of an ordinary normalised value: 10 of fraction, one for values up to 2."""
 
@@ -59,7 +68,8 @@ class _Block:
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Full rate, corner rows, back-pressure, bubbles, a reset in mid-flight, and the longest rows there are."""
+    """Full rate, corner rows, back-pressure, bubbles, a reset in mid-flight, rows whose normalised values are seen to
+    the last bit, and the longest rows there are."""
     count = max(40, -(-transactions // len(STYLES)))
     result = []
     for index, style in enumerate((*STYLES, Style("longest"))):
@@ -67,7 +77,8 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         kinds = _longest(point["T"]) if style.name == "longest" else _kinds(rng, style, point["T"], count)
         blocks = [_Block(x, _params(rng, x.shape[1]), rms) for x, rms in kinds]
         result.append(_scenario(style, blocks, seed * 16 + index))
-    return result
+    fine = _fine(np.random.default_rng(seed * 16 + 15), point["T"], transactions)
+    return [*result, _scenario(Style("fine", 0.02, 0.05), fine, seed * 16 + 15)]
 
 
 def _kinds(rng: np.random.Generator, style: Style, rows: int, count: int) -> list[tuple[Int, bool]]:
@@ -87,6 +98,29 @@ def _longest(rows: int) -> list[tuple[Int, bool]]:
     alone = np.full((rows, COLS_MAX), -128)
     alone[1::2, 1:] = 0
     return [(x, False), (alone, True)]
+
+
+def _fine(rng: np.random.Generator, rows: int, transactions: int) -> list[_Block]:
+    """Row-blocks of little variance, and ones with an outlier in each row, their results shown to the last bit."""
+    blocks = [(rng.integers(0, 2 + (cols > 2), (rows, cols)) - rms, rms) for cols in FINE_COLS for rms in (False, True)]
+    lengths = [*OUTLIER_COLS, *([SATURATING] * SATURATED if transactions >= LONG_BUDGET else [])]
+    for index, cols in enumerate(lengths):
+        x = np.zeros((rows, cols), dtype=np.int64)
+        sizes = np.resize(np.roll(OUTLIERS, -index), rows)
+        x[np.arange(rows), rng.integers(0, cols, rows)] = sizes * rng.choice([-1, 1], rows)
+        blocks.append((x, bool(index % 2)))
+    return [_Block(x, _showing(rng, layernorm_normalised(x, rms)), rms) for x, rms in blocks]
+
+
+def _showing(rng: np.random.Generator, normalised: Int) -> list[RequantParams]:
+    """Parameters under which each column of `normalised` [rows, cols] shows its last bits in one row: the largest."""
+    params = []
+    for column in normalised.T:
+        value = int(column[np.argmax(np.abs(column))])
+        shift = int(rng.integers(1, 9))
+        bias = (int(rng.integers(-100, 100)) - value) << shift
+        params.append(RequantParams(1 << shift, bias, shift))
+    return params
 
 
 def _params(rng: np.random.Generator, cols: int) -> list[RequantParams]:

@@ -68,13 +68,18 @@ class Program:
         return [(index, word) for index, word in body if isa.decode(word).engine is engine]
 
 
-def random_body(rng: random.Random, count: int, waiting: float, scratchpad: int) -> list[int]:
-    """`count` legal instructions; each wait names, with probability `waiting`, one of the latest earlier ones."""
+def random_body(rng: random.Random, count: int, waiting: float, scratchpad: int, even: bool = False) -> list[int]:
+    """`count` legal instructions; each wait names, with probability `waiting`, one of the latest earlier ones.
+
+    `even`: each engine is as likely as any other, not each operation.
+    """
     issued = dict.fromkeys(isa.Engine, 0)
     words = []
     for _ in range(count):
         waits = [_wait(rng, issued[engine], waiting) for engine in isa.Engine]
-        instruction = _instruction(rng, rng.choice(list(COUNTS)), scratchpad, waits)
+        engine = rng.choice(list(isa.Engine)) if even else None
+        operations = [op for op in COUNTS if engine in (None, isa.BY_NAME[op].engine)]
+        instruction = _instruction(rng, rng.choice(operations), scratchpad, waits)
         words.append(isa.encode(instruction))
         if instruction.engine is not None:
             issued[instruction.engine] += 1

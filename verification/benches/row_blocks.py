@@ -105,6 +105,13 @@ def random_param(rng: np.random.Generator, scale_bits: int) -> RequantParams:
     return RequantParams(mult, int(rng.integers(-limit, limit)), shift)
 
 
+def upper_param(rng: np.random.Generator) -> RequantParams:
+    """Parameters that show the sum's upper bits: a large bias and shift, and any multiplier."""
+    shift = int(rng.integers(25, SHIFT_MAX + 1))
+    most = min(BIAS_LIMIT, 1 << (shift + 6))
+    return RequantParams(int(rng.integers(-MULT_LIMIT, MULT_LIMIT)), int(rng.integers(-most, most)), shift)
+
+
 def late(interface: str, seen: Sequence[Seen], limits: Sequence[int], why: str) -> list[Mismatch]:
     """The first transfer that came more than its limit of cycles after the one before; limits[0] is ignored."""
     for index in range(1, min(len(seen), len(limits))):

@@ -122,7 +122,8 @@ class Observed:
     """Everything a run saw: transfers by interface (both directions), final memories, high-cycle counts of out wires.
 
     `violations` are protocol faults the driver noticed (payload changed while stalled, X on a valid, AXI rule).
-    `finished` is false when the run ended by timeout.
+    `finished` is false when the run ended by timeout. `waits`: by stream or flow, cycles in which a beat was offered
+    and not taken. `before_reset`: transfers by interface when reset came in mid-flight; None if it did not.
     """
 
     transfers: Mapping[str, list[Seen]]
@@ -131,6 +132,8 @@ class Observed:
     violations: list[str]
     cycles: int
     finished: bool
+    waits: Mapping[str, int] = field(default_factory=dict)
+    before_reset: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

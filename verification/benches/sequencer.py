@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hwlib.isa import HEADER, INSTRUCTION_BYTES, WAIT_BITS, Engine, Fault
-from verification.benches.programs import END_WORD, Program, crossed_body, defects, legal_word, program, random_body
+from verification.benches.programs import (
+    COUNTS,
+    END_WORD,
+    Program,
+    crossed_body,
+    defects,
+    legal_word,
+    program,
+    random_body,
+)
 from verification.benches.scenario import (
     Accept,
     AxiMemory,
@@ -41,7 +50,9 @@ PC_NONE = (1 << 32) - 1
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a scenario differs; `retire`: cycles from issue to retirement; `engine_fault`: the vector engine fails."""
+    """How a scenario differs; `retire`: cycles from issue to retirement; `engine_fault`: the vector engine fails;
+    `even`: every engine gets as many instructions; `behind`: one engine gets all, so the failing fetch is far ahead.
+    """
 
     name: str
     body: tuple[int, int] = (0, 40)
@@ -53,6 +64,8 @@ class _Plan:
     fault: Fault = Fault.NONE
     engine_fault: bool = False
     reset: bool = False
+    even: bool = False
+    behind: bool = False
 
     @property
     def fails(self) -> bool:
@@ -67,21 +80,39 @@ _PLANS = (
     _Plan("random"),
     _Plan("full-rate", (20, 40), waiting=0, stall=0, retire=(1, 3), latency=(1, 1), bus_stall=0),
     _Plan("waits", waiting=0.9, stall=0.1, retire=(5, 30)),
-    _Plan("refused", (30, 50), waiting=0.1, stall=0.9, bus_stall=0.1),
+    _Plan("refused", (30, 50), waiting=0.1, stall=0.98, bus_stall=0.1),
     _Plan("slow-memory", latency=(20, 60), bus_stall=0.5),
+    _Plan("many", (136, 150), waiting=0.9, stall=0.05, retire=(1, 6), latency=(1, 4), bus_stall=0.05, even=True),
+    _Plan("late", (40, 60), waiting=0, stall=0.02, retire=(250, 400), latency=(1, 4), bus_stall=0.02, even=True),
     _Plan("reset", (20, 40), reset=True),
     _Plan("illegal", (0, 6), fault=Fault.ILLEGAL_INSTRUCTION),
     _Plan("address-range", (0, 6), fault=Fault.ADDRESS_RANGE),
     _Plan("bus-error", (0, 12), fault=Fault.AXI_READ),
+    *(
+        _Plan(
+            f"bus-error-behind-{n}",
+            (n, n),
+            stall=0.97,
+            retire=(1, 5),
+            latency=(1, 2),
+            bus_stall=0,
+            fault=Fault.AXI_READ,
+            behind=True,
+        )
+        for n in (17, 21)
+    ),
     _Plan("engine-fault", (8, 30), engine_fault=True),
 )
 FAULTY_RUNS = 8
 GOOD_SHARE = 0.4
+LONG_BUDGET, LONG_BODY = 300, (500, 600)
+"""Instructions of the plan `many` with so many transactions asked for and more."""
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Programs one after another: busy and slow engines, slow memory, a reset, and every kind of fault."""
     plans = [p for p in _PLANS if p.fault is not Fault.ADDRESS_RANGE or point["WORDS"] < 1 << 16]
+    plans = [replace(p, body=LONG_BODY) if p.name == "many" and transactions >= LONG_BUDGET else p for p in plans]
     count = max(10, -(-transactions // sum(not p.fails for p in plans)))
     return [_scenario(plan, point, seed * len(plans) + index, count) for index, plan in enumerate(plans)]
 
@@ -110,11 +141,16 @@ def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, count: int) -> S
         max_cycles=4000 + 200 * issued + 600 * len(case.programs),
         seed=seed,
         drain=SETTLE,
-        reset_after=("load", max(1, sum(len(p.engine_words(Engine.LOAD)) for p in case.programs) // 2))
-        if plan.reset
-        else None,
+        reset_after=_half_way(case.programs) if plan.reset else None,
         may_withdraw=tuple(NAMES.values()) if plan.fails else (),
     )
+
+
+def _half_way(programs: Sequence[Program]) -> tuple[str, int]:
+    """The engine that is given most, and half of what it is given."""
+    given = {name: sum(len(p.engine_words(engine)) for p in programs) for engine, name in NAMES.items()}
+    busiest = max(given, key=lambda name: given[name])
+    return busiest, max(1, given[busiest] // 2)
 
 
 def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: int) -> list[Program]:
@@ -123,7 +159,7 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
         return _failing_programs(rng, plan, point)
     made: list[Program] = []
     while sum(len(p.words) - 1 for p in made) < count:
-        body = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"])
+        body = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"], plan.even)
         if plan.name == "waits" and not made:
             body = crossed_body(rng, point["QUEUE"], point["WORDS"])
         made.append(program(rng, _address(rng, len(made)), body, Fault.NONE))
@@ -131,6 +167,10 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
 
 
 def _failing_programs(rng: random.Random, plan: _Plan, point: Mapping[str, int]) -> list[Program]:
+    if plan.behind:
+        op = rng.choice(list(COUNTS))
+        words = [legal_word(rng, op, point["WORDS"]) for _ in range(plan.body[0] + 1)]
+        return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, words[:-1], plan.fault, words[-1])]
     last = defects(rng, plan.fault, point["WORDS"]) or [END_WORD] * FAULTY_RUNS
     made: list[Program] = []
     for word in last:

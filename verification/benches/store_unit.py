@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from hwlib.isa import Fault
+from verification.benches.beginnings import begun, ending, endless, first_words, judge_beginning, misaligned
 from verification.benches.scenario import (
     AxiMemory,
     Beat,
@@ -69,12 +70,16 @@ _PLANS = (
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Copies under stalls on either side and at full rate, an AXI error, unaligned instructions, a reset."""
     words = max(20, -(-transactions // sum(not plan.fault for plan in _PLANS)))
-    return [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
+    planned = [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
+    return [*planned, *_single(point, seed, transactions)]
 
 
 def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, words: int) -> Scenario:
-    rng = random.Random(seed)
-    case = _case(rng, plan, point, words)
+    return _played(_case(random.Random(seed), plan, point, words), seed)
+
+
+def _played(case: _Case, seed: int) -> Scenario:
+    plan, point = case.plan, case.point
     beats = [Beat({"instr": t.instruction("STORE")}) for t in case.transfers]
     scratchpad = Memory("scratchpad", LOCAL_WORDS, case.word, case.image, (("req", "rsp"),),
                         latency=plan.local_latency, stall=plan.local_stall)  # fmt: skip
@@ -93,6 +98,44 @@ def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, words: int) -> S
     )
 
 
+def _single(point: Mapping[str, int], seed: int, transactions: int) -> Iterator[Scenario]:
+    """One transfer each: the beginning of one that hardly ends, long ones, one bit off alignment."""
+    rng = random.Random(f"single {seed}")
+    for name, transfer in endless(rng, point, (0,)):
+        yield _beginning(rng, name, transfer, point, seed)
+    for name, transfer in ending(rng, point, (0,), transactions):
+        plan = _Plan(name, stall=0.02, latency=(1, 4), local_stall=0.02)
+        yield _played(_Case(plan, point, [transfer], _image(rng, [transfer], point), 1, 0, 0), seed)
+    for name, transfer in misaligned(rng, point):
+        plan = _Plan(name, fault=Fault.UNALIGNED)
+        yield _played(_Case(plan, point, [transfer], {}, 0, 0, 0), seed)
+
+
+def _beginning(rng: random.Random, name: str, transfer: Transfer, point: Mapping[str, int], seed: int) -> Scenario:
+    count, word, size = begun(transfer, point), point["T"] * point["D"], point["AXI_BYTES"]
+    first = first_words(transfer, point, count)
+    image = {local: rng.getrandbits(8 * word) for local, _ in first}
+    expected = [{"addr": address + at, "data": image[local] >> 8 * at & (1 << 8 * size) - 1}
+                for local, address in first for at in range(0, word, size)]  # fmt: skip
+    scratchpad = Memory("scratchpad", LOCAL_WORDS, word, image, (("req", "rsp"),), latency=(1, 2), stall=0.1)
+    memory = AxiMemory("memory", size, {}, aw="aw", w="w", b="b", latency=(1, 4), stall=0.1)
+
+    def judge(seen: Observed) -> list[Mismatch]:
+        written = replace(seen, transfers={**seen.transfers, "w": _written(seen, size)})
+        return judge_beginning(written, "w", expected, f"STORE {transfer}")
+
+    return Scenario(
+        name=name,
+        agents=(Drive("cmd", [Beat({"instr": transfer.instruction("STORE")})], 0.0), scratchpad, memory),
+        until={"w": len(expected)},
+        judge=judge,
+        transactions=len(expected),
+        max_cycles=200 + 10 * len(expected),
+        seed=seed,
+        drain=1,
+    )
+
+
 def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int) -> _Case:
     if plan.full_rate:
         transfers = long_transfers(rng, words, point, (0,))
@@ -103,9 +146,14 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
         bad, transfers = misalign(rng, transfers, point["AXI_BYTES"], plan.misaligned)
     if plan.fault is Fault.AXI_WRITE:
         low, high, bad = error_range(rng, transfers, point)
+    return _Case(plan, point, transfers, _image(rng, transfers, point), bad, low, high)
+
+
+def _image(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> dict[int, int]:
+    """A random word at every local address that is read."""
     word = point["T"] * point["D"]
     touched = sorted({local for t in transfers for local, _ in t.words(word)})
-    return _Case(plan, point, transfers, {local: rng.getrandbits(8 * word) for local in touched}, bad, low, high)
+    return {local: rng.getrandbits(8 * word) for local in touched}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from hwlib.numerics import (
     unpack,
 )
 from hwlib.numerics.requantize import encode_param
-from verification.benches.row_blocks import random_param
+from verification.benches.row_blocks import random_param, upper_param
 from verification.benches.scenario import (
     Beat,
     Drive,
@@ -47,6 +47,10 @@ BLOCK_LIMIT = 160
 DONE_LIMIT = 160
 PARAM_BITS = (11, 11, 8, 14, 16)
 """Sizes of the values that parameters bring to int8: normalised, sums, products and wide sums."""
+UPPER_SHARE = 0.2
+"""Of parameter entries that show a sum's upper bits."""
+FAR_SHARE = 0.3
+"""Of second operands whose row-blocks lie anywhere."""
 NORMS = ("LAYERNORM", "RMSNORM")
 TWO_PASSES = (*NORMS, "SOFTMAX")
 WIDE_KINDS = ("ADD WIDE", "ADD WIDE_OUT", "ADD WIDE WIDE_OUT")
@@ -162,7 +166,8 @@ def _transfers(plan: _Plan) -> int:
 
 
 def _params(rng: np.random.Generator, entries: int) -> list[RequantParams]:
-    return [random_param(rng, int(rng.choice(PARAM_BITS))) for _ in range(entries)]
+    ordinary = [random_param(rng, int(rng.choice(PARAM_BITS))) for _ in range(entries)]
+    return [upper_param(rng) if rng.random() < UPPER_SHARE else each for each in ordinary]
 
 
 def _par_beats(params: Sequence[RequantParams], plan: _Plan) -> list[Beat]:
@@ -230,6 +235,8 @@ def _allocate(plan: _Plan, blocks: int, cols: int, planes: int, like: _Group | N
         for i in range(blocks):
             for w in range(words):
                 address = (group.plane(k) + i * stride + w) % ADDRESSES
+                if address in plan.image:
+                    raise AssertionError("two operands of a scenario overlap")
                 plan.image[address] = plan.memory[address] = int.from_bytes(rng.bytes(plan.word_bytes), "little")
     return group
 
@@ -241,7 +248,21 @@ def _second(plan: _Plan, source: _Group, blocks: int, cols: int) -> _Group:
         return source.part(int(plan.rng.integers(source.planes)), 1)
     if kind < 0.3:
         return _Group(_allocate(plan, 1, cols, 1).addr, 0, 0, 1)
-    return _allocate(plan, blocks, cols, source.planes, source)
+    if source.planes == 1 and kind < 0.3 + FAR_SHARE:
+        return _anywhere(plan, blocks, cols) or _allocate(plan, blocks, cols, 1, source)
+    return _allocate(plan, blocks, cols, source.planes, source if source.span else None)
+
+
+def _anywhere(plan: _Plan, blocks: int, cols: int) -> _Group | None:
+    """Row-blocks at any start and stride, if none of their words is used and the words behind are not about to be."""
+    start, stride = (int(plan.rng.integers(ADDRESSES)) for _ in range(2))
+    used = [(start + i * stride + w) % ADDRESSES for i in range(blocks) for w in range(plan.words(cols))]
+    apart = len(set(used)) == len(used) and not any(address in plan.image for address in used)
+    if not apart or any((address - plan.cursor) % ADDRESSES < ADDRESSES // 2 for address in used):
+        return None
+    for address in used:
+        plan.image[address] = plan.memory[address] = int.from_bytes(plan.rng.bytes(plan.word_bytes), "little")
+    return _Group(start, stride, 0, 1)
 
 
 def _output(plan: _Plan, operands: Sequence[_Group], blocks: int, cols: int, flags: Sequence[str]) -> _Group:

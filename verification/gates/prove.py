@@ -55,7 +55,7 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     findings, found = list(candidate.missing()), list[_Found]()
     if not findings:
         try:
-            found = judge(candidate, _point(candidate.scope))
+            found = judge(candidate.scope, candidate.files(), _point(candidate.scope))
         except YosysFailed as error:
             found = [(each, Outcome("unknown")) for each in properties.properties(candidate.scope)]
             findings = [] if error.stopped else [refusal(error, candidate.scope)]
@@ -78,17 +78,17 @@ def _word(outcome: Outcome) -> str:
     return f"bounded {outcome.depth - RESET_CYCLES}" if outcome.state == "bounded" else outcome.state
 
 
-def judge(candidate: Candidate, point: Mapping[str, int]) -> list[_Found]:
+def judge(block: str, files: Sequence[Path], point: Mapping[str, int]) -> list[_Found]:
     """Every property of a block with what became of it. Raises YosysFailed."""
-    block, text = candidate.scope, properties.wrapper(candidate.scope, point)
-    stands_in = stubs.stubs([path.name for path in candidate.files()], block)
+    text = properties.wrapper(block, point)
+    stands_in = stubs.stubs([path.name for path in files], block)
     promised = properties.properties(block)
     with cache.scratch_folder(NAME) as work:
-        graph = prover.elaborate(text, candidate.files(), work, stands_in)
+        graph = prover.elaborate(text, files, work, stands_in)
         outcomes = _decide(graph, block, work, SECONDS)
         values = [_value(graph, make, work) for make in arithmetic.cases(block, point)]
     if stands_in and any(outcome.state == "violated" for outcome in outcomes):
-        outcomes = _reconsider(candidate, text, outcomes)
+        outcomes = _reconsider(block, files, text, outcomes)
     return [*zip(promised, map(_settled, outcomes), strict=True), *values]
 
 
@@ -99,18 +99,18 @@ def _value(graph: aiger.Aiger, make: Callable[[Net], arithmetic.Case], work: Pat
     return Property("value", f"{case.out}[{case.name}]", what), outcome
 
 
-def _reconsider(candidate: Candidate, text: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _reconsider(block: str, files: Sequence[Path], text: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """What stand-ins broke, with the real memories and blocks; unknown if that is too large to look at."""
     given = [Outcome("unknown") if outcome.state == "violated" else Outcome("proved") for outcome in outcomes]
     with cache.scratch_folder(NAME) as work:
         try:
-            graph = prover.elaborate(text, candidate.files(), work)
+            graph = prover.elaborate(text, files, work)
         except YosysFailed as error:
             if not error.stopped:
                 raise
             again = given
         else:
-            again = _decide(graph, candidate.scope, work, SUSPECTED, given)
+            again = _decide(graph, block, work, SUSPECTED, given)
     return [new if old.state == "violated" else old for old, new in zip(outcomes, again, strict=True)]
 
 

@@ -7,7 +7,7 @@ expectation is computed and compared here, from sampled pins. Of a failure only 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +15,12 @@ from pathlib import Path
 from hwlib import contracts
 from verification import cache, toolchain
 from verification import sealed as sealed_room
+from verification.benches.scenario import Scenario
 from verification.build import BuildFailed
 from verification.gates.simulate import Found, bench_digest, finding_of
 from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.sealed import secret
-from verification.sealed.trials import TRANSACTIONS, Trial, points, smaller, trials
+from verification.sealed.trials import TRANSACTIONS, Trial, points, smaller, trial_at, trials
 from verification.simulate import ScenarioResult, bench, simulate
 
 NAME = "sealed"
@@ -68,6 +69,11 @@ def _used(candidate: Candidate) -> list[dict[str, int]]:
 
 def _seed(candidate: Candidate) -> int:
     return secret.seed_of(candidate.digest())
+
+
+def stimulus(block: str, point: Mapping[str, int], seed: int) -> tuple[Scenario, ...]:
+    """Scenarios as strict as the gate's, at a point and from a seed that are no secret: to grade it with."""
+    return trial_at(block, bench(block), point, seed).scenarios
 
 
 def _try(candidate: Candidate, trial: Trial) -> tuple[Found | None, int]:

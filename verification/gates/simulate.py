@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import hwlib
 import verification.benches
 from hwlib import contracts
-from verification import cache
+from verification import cache, coverage
 from verification.benches.scenario import show
 from verification.build import BuildFailed
 from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.simulate import ScenarioResult, Simulator, bench, simulate
 
 NAME = "simulate"
-VERSION = 4
+VERSION = 5
 
 SMALL = 32
 """T*T*D up to which Icarus runs a design's own parameters too."""
@@ -74,7 +77,10 @@ def run(candidate: Candidate, context: Context) -> GateResult:
     findings = [*candidate.missing(), *(finding for _, finding in found)]
     results = [result for _, each in outcomes for result in each]
     transfers, cycles = sum(r.transfers for r in results), sum(r.cycles for r in results)
-    metrics = {"runs": len(results), "transfers": transfers, "cycles": cycles}
+    metrics: dict[str, Any] = {"runs": len(results), "transfers": transfers, "cycles": cycles}
+    metrics |= (
+        {} if context.quick else _covered(candidate.scope, zip(jobs, (each for _, each in outcomes), strict=True))
+    )
     return GateResult(
         NAME,
         candidate.scope,
@@ -83,6 +89,16 @@ def run(candidate: Candidate, context: Context) -> GateResult:
         metrics,
         seconds=time.monotonic() - begin,
     )
+
+
+def _covered(block: str, runs: Iterable[tuple[_Job, Sequence[ScenarioResult]]]) -> dict[str, Any]:
+    """How many of the contract's bins were met, and those that were not: a finding about the bench, not the block."""
+    contract, hits = contracts.load(block), Counter[str]()
+    for job, results in runs:
+        hits += coverage.count(contract, job.point, [r.observed for r in results if r.observed is not None])
+    names = coverage.bins(contract)
+    missed = [name for name in names if not hits[name]]
+    return {"bins": len(names), "bins_met": len(names) - len(missed), "bins_missed": missed}
 
 
 def _jobs(candidate: Candidate, context: Context) -> list[_Job]:

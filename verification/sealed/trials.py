@@ -48,15 +48,24 @@ def trials(block: str, factory: ScenarioFactory, used: Sequence[Mapping[str, int
     """What `block` is tried with: at points not among `used`, everything else drawn from `seed` too."""
     rng = _dice(block, seed)
     simulator: Simulator = "icarus" if block in ON_ICARUS else "verilator"
-    found = []
-    for index, point in enumerate(hidden_points(block, used, rng, POINTS)):
-        start = rng.getrandbits(28)
-        scenarios = [varied(scenario, rng) for scenario in factory(point, start, TRANSACTIONS)]
-        if index == 0:
-            scenarios.append(long(factory, point, rng, LONG))
-        rng.shuffle(scenarios)
-        found.append(Trial(point, simulator, tuple(scenarios), start))
-    return found
+    points = hidden_points(block, used, rng, POINTS)
+    return [_trial(factory, point, simulator, rng, index == 0) for index, point in enumerate(points)]
+
+
+def trial_at(block: str, factory: ScenarioFactory, point: Mapping[str, int], seed: int) -> Trial:
+    """The trial of `block` at a point of the caller's choice: how strict the sealed ones are, not what they are."""
+    return _trial(factory, point, "verilator", random.Random(f"{seed} {block}"), True)
+
+
+def _trial(
+    factory: ScenarioFactory, point: Mapping[str, int], simulator: Simulator, rng: random.Random, longer: bool
+) -> Trial:
+    start = rng.getrandbits(28)
+    scenarios = [varied(scenario, rng) for scenario in factory(point, start, TRANSACTIONS)]
+    if longer:
+        scenarios.append(long(factory, point, rng, LONG))
+    rng.shuffle(scenarios)
+    return Trial(dict(point), simulator, tuple(scenarios), start)
 
 
 def points(block: str, used: Sequence[Mapping[str, int]], seed: int) -> list[dict[str, int]]:
