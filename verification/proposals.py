@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from hwlib import contracts
@@ -60,6 +61,7 @@ class Grade:
         return not self.why
 
 
+@lru_cache
 def names(block: str) -> tuple[str, ...]:
     """The scenarios of the block's bench."""
     point = contracts.load(block).bench_points[0]

@@ -68,7 +68,7 @@ class SubmitDraft(Request):
         return earlier.files
 
 
-class OfBase(Request):
+class ReadCurrent(Request):
     """One file of a block in the design that is built on; without a name, which files there are."""
 
     name: ClassVar[str] = "read_current"
@@ -176,7 +176,7 @@ class SubmitDesign(Request):
 
 
 REQUESTS: tuple[type[Request], ...] = (
-    SubmitDraft, OfBase, Check, Synthesise, RunGates, Findings, Compare, SubmitDesign,
+    SubmitDraft, ReadCurrent, Check, Synthesise, RunGates, Findings, Compare, SubmitDesign,
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 from agents import api, cli
 from agents.campaign import Campaign, home
 from agents.cost import Choice
-from agents.mcp.requests import Check, OfBase, RunGates, SubmitDesign, SubmitDraft
+from agents.mcp.requests import Check, ReadCurrent, RunGates, SubmitDesign, SubmitDraft
 from agents.mcp.server import answer
 from agents.mcp.session import Session, opened
 from agents.records import Budget
@@ -171,7 +171,7 @@ def test_whole_designs_are_judged_and_the_better_accepted(tmp_path: Path) -> Non
         slow = hand_in(session, "array", "lean")
         quick = hand_in(session, "array", "quick")
         assert SubmitDesign(drafts=[quick], reason="quick").answer(session).startswith("r2 accepted")
-        assert OfBase(block="array", file="array.v").answer(session).startswith("// quick")
+        assert ReadCurrent(block="array", file="array.v").answer(session).startswith("// quick")
         assert "r3 not better" in SubmitDesign(drafts=[slow], reason="lean").answer(session)
         with pytest.raises(InputError, match="design of revision r1"):
             SubmitDesign(drafts=[hand_in(session, "array", "plain")], reason="again").answer(session)
