@@ -14,6 +14,8 @@ ADDRESSES = 1 << 16
 LATENCY = range(1, 5)
 READ_PORTS = tuple(f"r{p}_req" for p in range(READERS))
 WRITE_PORTS = tuple(f"w{p}" for p in range(WRITERS))
+NO_BYTE = 0.05
+"""Of writes that enable none."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _address(rng: random.Random, plan: _Plan, point: Mapping[str, int], port: in
 
 def _write(rng: random.Random, point: Mapping[str, int], address: int, full: bool) -> Payload:
     size = point["T"] * point["D"]
-    strobes = (1 << size) - 1 if full else rng.getrandbits(size)
+    strobes = (1 << size) - 1 if full else 0 if rng.random() < NO_BYTE else rng.getrandbits(size)
     return {"addr": address, "data": rng.getrandbits(8 * size), "strb": strobes}
 
 
