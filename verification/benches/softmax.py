@@ -91,7 +91,7 @@ def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     x[1::2, peak] = 127
     every = np.ones((rows, COLS_MAX), dtype=np.bool_)
     column = np.arange(COLS_MAX)
-    some = column < rng.integers(COLS_MAX // 2 + 100, COLS_MAX + 1, (rows, 1))
+    some = column < rng.integers(3 * COLS_MAX // 4, COLS_MAX + 1, (rows, 1))
     few = column[:MIDDLE_COLS] < rng.integers(300, MIDDLE_COLS + 1, (rows, 1))
     return [_Block(x, 5, every), _Block(x, 5, some & (column != peak)), _Block(x[:, :1].repeat(MIDDLE_COLS, 1), 5, few)]
 
