@@ -15,9 +15,9 @@ Kind = Literal["sealed", "in-loop", "reference"]
 model's that was told what the suite's bench printed; reference: the suite's own. Figures of two kinds never meet."""
 
 Cause = Literal["passed", "wrong", "compile", "time", "limit", "silent", "refused", "no answer", "no reference"]
-"""Why a grade is what it is. wrong: the bench says so; compile: the simulator refuses the sources; time: the time limit,
-or the bench's own; limit: memory, files or output; silent: the bench gave no verdict; refused: the answer's text could
-forge a verdict."""
+"""Why a grade is what it is. wrong: the bench says so; compile: the simulator refuses the sources; time: the limit on
+it, or the bench's own; limit: memory, files or output; silent: the bench gave no verdict; refused: the answer's text
+could forge a verdict."""
 
 
 @dataclass(frozen=True)

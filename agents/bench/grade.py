@@ -1,4 +1,4 @@
-"""Compiles an answer with its bench and runs it, all in the sandbox: the answer is generated, the suite a stranger's."""
+"""Compiles an answer with its bench and runs it, in the sandbox: the answer is generated, the suite a stranger's."""
 
 from __future__ import annotations
 
@@ -53,12 +53,14 @@ def compiles(problem: Problem, answer: str, simulator: Simulator) -> Grade:
     with cache.scratch_folder("bench") as work:
         (work / problem.answer_file).write_text(uncommented(answer))
         if simulator == "icarus":
-            words, readable, env = ["iverilog", "-g2012", "-t", "null"], (), None
+            words, folders = ["iverilog", "-g2012", "-t", "null"], list[Path]()
+            env = dict[str, str]()
         else:
             root = toolchain.verilator_root()
-            words, readable, env = ["verilator", "--lint-only", "--timing", *_LINT], (root,), verilate.environment()
+            words, folders = ["verilator", "--lint-only", "--timing", *_LINT], [root]
+            env = verilate.environment()
         done = sandbox.run(
-            [*words, problem.answer_file], work, readable=readable, env=env, limits=COMPILE_LIMITS
+            [*words, problem.answer_file], work, readable=folders, env=env, limits=COMPILE_LIMITS
         )  # fmt: skip
     seconds = time.monotonic() - begin
     if done.ok:

@@ -14,7 +14,7 @@ from agents.bench import Problem
 from agents.bench.text import bare, modules, outputs_and_inputs, words
 
 SYSTEM = frozenset(
-    "$signed $unsigned $clog2 $bits $size $left $right $high $low $countones $onehot $onehot0 $isunknown".split()
+    "$signed $unsigned $clog2 $bits $size $left $right $high $low $countones $onehot $onehot0 $isunknown".split()  # noqa: SIM905
 )
 """System functions that only compute."""
 DIRECTIVES = frozenset(("`timescale", "`default_nettype", "`define"))

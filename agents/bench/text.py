@@ -7,7 +7,8 @@ import re
 _LEXEMES = re.compile(r"//[^\n]*|/\*.*?\*/|/\*.*|\"(?:\\.|[^\"\\\n])*\"?", re.DOTALL)
 _WORD = r"[A-Za-z_][\w$]*"
 _MODULE = re.compile(rf"\b(?:module|macromodule)\s+(?:static\s+|automatic\s+)?({_WORD})")
-_INSTANCE = re.compile(rf"(?<![\w$`.])({_WORD})\s*(?:#\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*)?({_WORD})\s*(?:\[[^\]]*\]\s*)?\(")
+_PARAMETERS = r"#\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*"
+_INSTANCE = re.compile(rf"(?<![\w$`.])({_WORD})\s*(?:{_PARAMETERS})?({_WORD})\s*(?:\[[^\]]*\]\s*)?\(")
 KEYWORDS = frozenset(
     """
     alias always always_comb always_ff always_latch and assert assign assume automatic begin bind bit buf bufif0 bufif1
@@ -68,7 +69,7 @@ def renamed(text: str, names: dict[str, str]) -> str:
 
 
 def outputs_and_inputs(text: str, module: str) -> tuple[set[str], set[str]]:
-    """Names that `module` declares as output or inout, and as input: in its header if that says so, else in its body."""
+    """Names `module` declares as output or inout, and as input: in its header if that says so, else in its body."""
     found = re.search(rf"\b(?:module|macromodule)\s+{re.escape(module)}\b(.*?)\bendmodule\b", bare(text), re.DOTALL)
     if found is None:
         return set(), set()

@@ -16,7 +16,18 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import campaigns, comparing, demonstration, generating, grading, models, reviewing, serving, verifying
+from agents.cli import (
+    bench,
+    campaigns,
+    comparing,
+    demonstration,
+    generating,
+    grading,
+    models,
+    reviewing,
+    serving,
+    verifying,
+)
 from agents.models.keys import hidden
 from hwlib.errors import InputError, plain
 
@@ -50,6 +61,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 for _name, _function in COMMANDS:
     app.command(_name)(_function)
+app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="mfm")
 
 
