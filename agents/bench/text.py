@@ -6,6 +6,10 @@ import re
 
 _LEXEMES = re.compile(r"//[^\n]*|/\*.*?\*/|/\*.*|\"(?:\\.|[^\"\\\n])*\"?", re.DOTALL)
 _WORD = r"[A-Za-z_][\w$]*"
+_NUMBER = re.compile(
+    r"(?:(?<![\w$])\d[\d_]*\s*)?'[sS]?(?:[bB]\s*[01xXzZ?_]+|[oO]\s*[0-7xXzZ?_]+|[dD]\s*[\dxXzZ?_]+|[hH]\s*[\da-fA-FxXzZ?_]+)"
+    r"|(?<![\w$])\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?"
+)
 _MODULE = re.compile(rf"\b(?:module|macromodule)\s+(?:static\s+|automatic\s+)?({_WORD})")
 _PARAMETERS = r"#\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*"
 _INSTANCE = re.compile(rf"(?<![\w$`.])({_WORD})\s*(?:{_PARAMETERS})?({_WORD})\s*(?:\[[^\]]*\]\s*)?\(")
@@ -68,16 +72,24 @@ def renamed(text: str, names: dict[str, str]) -> str:
     return re.sub(rf"(?<![\w$`])({'|'.join(map(re.escape, names))})(?![\w$])", lambda match: names[match[0]], text)
 
 
+def without_numbers(text: str) -> str:
+    """`text` with every number a lone 0: in ``#8'h1tb.x`` the number ends where the next name begins."""
+    return _NUMBER.sub(" 0 ", text)
+
+
+def module_text(text: str, module: str) -> str:
+    """What stands between the name of `module` and its end, without comments; empty if it is not defined."""
+    found = re.search(rf"\b(?:module|macromodule)\s+{re.escape(module)}\b(.*?)\bendmodule\b", bare(text), re.DOTALL)
+    return found[1] if found else ""
+
+
 def outputs_and_inputs(text: str, module: str) -> tuple[set[str], set[str]]:
     """Names `module` declares as output or inout, and as input: in its header if that says so, else in its body."""
-    found = re.search(rf"\b(?:module|macromodule)\s+{re.escape(module)}\b(.*?)\bendmodule\b", bare(text), re.DOTALL)
-    if found is None:
-        return set(), set()
-    header, _, body = found[1].partition(";")
+    header, _, body = module_text(text, module).partition(";")
     where = header if re.search(r"\b(input|output|inout)\b", header) else body
+    parts = re.split(r"\b(input|output|inout)\b", where)
     driven, read = set[str](), set[str]()
-    for direction, names in re.findall(r"\b(input|output|inout)\b([^;]*?)(?=\b(?:input|output|inout)\b|;|$)", where,
-                                       re.DOTALL):  # fmt: skip
-        declared = set(re.findall(_WORD, re.sub(r"\[[^\]]*\]", " ", names))) - KEYWORDS
-        (read if direction == "input" else driven).update(declared)
+    for direction, declared in zip(parts[1::2], parts[2::2], strict=True):
+        names = set(re.findall(_WORD, re.sub(r"\[[^\]]*\]", " ", declared.partition(";")[0]))) - KEYWORDS
+        (read if direction == "input" else driven).update(names)
     return driven, read

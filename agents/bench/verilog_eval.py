@@ -1,8 +1,8 @@
 """VerilogEval v2, spec-to-RTL: a prompt, a bench and a reference a problem, three files in one folder.
 
 An answer defines TopModule; the bench compares it with the reference, RefModule, at every edge of its clock, and sums
-up in a `final` block. Rules as in the suite's makefile and analysis: files in the order answer, bench, reference; passed
-with a summary of no mismatch and without the bench's own TIMEOUT.
+up in a `final` block. Rules as in the suite's makefile and analysis: files in the order answer, bench, reference;
+passed with a summary of no mismatch and without the bench's own TIMEOUT.
 """
 
 from __future__ import annotations
