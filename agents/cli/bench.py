@@ -74,8 +74,11 @@ def rtl(
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "",
     answers: Annotated[Answers | None, typer.Option(help="Grade the suite's own references instead.")] = None,
     mode: Annotated[
-        Mode, typer.Option(help="sealed: the writer has the specification alone; in-loop: and what the bench prints.")
-    ] = Mode.SEALED,
+        Mode | None,
+        typer.Option(
+            help="sealed (default): the writer has the specification alone; in-loop: and what the bench prints."
+        ),
+    ] = None,
     simulator: Annotated[Simulators, typer.Option(help="What runs the suite's benches.")] = Simulators.BOTH,
     problems: Annotated[str, typer.Option(metavar="GLOB", help="Only problems so named.")] = "*",
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many; 0: all.", show_default=False)] = 0,
@@ -93,19 +96,26 @@ def rtl(
 
     if bool(model) == bool(answers):
         raise InputError("give either a model or the references", "--model, --answers", "--answers reference")
+    if answers and mode:
+        raise InputError("the references are nobody's writing", "--mode", "leave it out")
     casting = _casting(model) if model else None
-    kind: Kind = "reference" if casting is None else mode.value
+    kind: Kind = "reference" if casting is None else (mode or Mode.SEALED).value
+    limits = parse_budget(budget or [])
+    if limits.model_fields_set & {"rounds", "evaluations"}:
+        raise InputError(
+            "a bench run has neither rounds nor evaluations", "--budget", "limit wall_s, tokens, money_usd"
+        )
     both: tuple[Simulator, ...] = ("icarus", "verilator")
     chosen = tuple(name for name in both if simulator in (Simulators.BOTH, name))
     order = benches.Order(
-        suite.value, path, kind, chosen, casting, repairs, problems, limit, parse_budget(budget or [])
+        suite.value, path, kind, chosen, casting, repairs, problems, limit, limits
     )  # fmt: skip
     listed = prices_of(casting.words, price_list(prices)) if casting else {}
     report = _follow(order, listed)
     if as_json:
         print_json("bench rtl", _data(report))
     else:
-        show(_problems(report), _score(report), *_notes(report))
+        show(_problems(report), *_score(report), *_notes(report))
     return 1 if report.unjudged else 0
 
 
@@ -164,19 +174,17 @@ def _problems(report: Report) -> Table:
     return table
 
 
-def _score(report: Report) -> Table:
+def _score(report: Report) -> list[Table | str]:
     """One kind's counts, all of the same denominator."""
     from rich.table import Table
 
     where = f"commit {report.commit}, " if report.commit else ""
-    settings = report.settings
-    title = f"{settings.suite}, {where}content {report.content[:12]}: score {settings.kind}"
-    table = Table("", "passed", "failed", title=title, title_justify="left")
-    causes = report.causes()
+    kind, causes = report.settings.kind, report.causes()
+    table = Table(f"score: {kind}", "passed", "failed")
     for name, count in report.counts().items():
         failed = ", ".join(f"{n} {cause}" for cause, n in sorted(causes.get(name, {}).items()))
         table.add_row(name, f"{count} / {len(report.chosen)}", failed)
-    return table
+    return [f"{report.settings.suite}, {where}content {report.content[:12]}", table]
 
 
 def _notes(report: Report) -> list[str]:

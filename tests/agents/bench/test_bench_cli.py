@@ -26,7 +26,7 @@ def test_the_references_score_under_their_own_name(tmp_path: Path, capsys: pytes
     subprocess.run(["git", "-C", str(folder), *who, "commit", "-q", "--allow-empty", "-m", "a"], check=True)
     assert run(words) == 0
     text = capsys.readouterr().out
-    assert "score reference" in " ".join(text.split())
+    assert "score: reference" in text
     assert "2 / 2" in text
     head = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     assert head.stdout.strip() in "".join(text.split())
@@ -51,6 +51,8 @@ def test_rtllm_without_a_reference_is_a_failure_with_its_cause(
         (["rtllm", "--answers", "reference", "--path", "empty"], "no folder with design_description.txt"),
         (["rtllm", "--path", "empty"], "give either a model or the references"),
         (["rtllm", "--path", "empty", "--answers", "reference", "--model", "openai:x"], "give either"),
+        (["rtllm", "--path", "empty", "--answers", "reference", "--mode", "sealed"], "nobody's writing"),
+        (["rtllm", "--path", "empty", "--model", "openai:x", "--budget", "rounds=2"], "neither rounds nor evaluations"),
         (["rtllm", "--path", "empty", "--model", "gpt"], "names no model"),
         (["rtllm", "--path", "empty", "--model", "openai:x", "--budget", "pounds=1"], "'pounds=1'"),
         (["verilog-eval", "--path", "suite", "--answers", "reference", "--problems", "Prob9*"], "no problem is called"),
