@@ -14,7 +14,7 @@ from hwlib.contracts.schema import Port
 from verification import cache, sandbox, toolchain
 from verification.build import BuildFailed, copy_sources
 
-RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
+RUNTIME = ("verilated", "verilated_vpi", "verilated_threads", "verilated_timing")
 HEADERS = "runtime.h"
 DEFINES = (
     "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
