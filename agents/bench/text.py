@@ -42,6 +42,12 @@ def _blank(lexeme: str) -> str:
     return '""' if lexeme.startswith('"') else " " + "\n" * lexeme.count("\n")
 
 
+def odd_strings(text: str) -> bool:
+    """Whether a string has an escape or no end, or three quotes stand together: tools differ on where those end."""
+    strings = [match[0] for match in _LEXEMES.finditer(text) if match[0].startswith('"')]
+    return any(not re.fullmatch(r'"[^"\\\n]*"', string) for string in strings) or '"""' in uncommented(text)
+
+
 def words(text: str) -> set[str]:
     """Every name in `text`."""
     return set(re.findall(_WORD, bare(text)))
