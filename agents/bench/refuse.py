@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 from agents.bench import Problem
-from agents.bench.text import bare, module_text, modules, outputs_and_inputs, without_numbers, words
+from agents.bench.text import bare, module_text, modules, odd_strings, outputs_and_inputs, without_numbers, words
 
 SYSTEM = frozenset(
     "$signed $unsigned $clog2 $bits $size $left $right $high $low $countones $onehot $onehot0 $isunknown".split()  # noqa: SIM905
@@ -39,6 +39,8 @@ def refusals(answer: str, problem: Problem) -> list[str]:
         return [f"longer than {MOST_BYTES} bytes"]
     if odd := re.search(r"[^\x20-\x7e\t\r\n\f]", bare(answer)):
         return [f"line {answer.count(chr(10), 0, odd.start()) + 1}: a character that no Verilog has"]
+    if odd_strings(answer):
+        return ["a string that has an escape or no end"]
     bench = "\n".join([*problem.before.values(), *problem.bench.values()])
     text = bare(answer)
     plain = without_numbers(text)
@@ -116,5 +118,9 @@ def _driven(text: str, problem: Problem) -> Iterable[str]:
     driven, _ = outputs_and_inputs(text, problem.module)
     for name in sorted(inputs & driven):
         yield f"'{name}' is an input and must not be driven"
-    if "." in module_text(text, problem.module).partition(";")[0]:
+    header, _, body = module_text(text, problem.module).partition(";")
+    if "." in header:
         yield "ports named otherwise than the signals in them"
+    for target in re.findall(r"\bassign\b([^=;]*)=", re.sub(r"\[[^\]]*\]", " ", body)):
+        for name in sorted(inputs & words(target)):
+            yield f"'{name}' is an input and must not be driven"

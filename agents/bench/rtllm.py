@@ -55,7 +55,7 @@ def _problem(folder: Path) -> Problem:
     bench = text_of(folder / BENCH)
     top = top_module(bench)
     wanted = _wanted(bench, folder.name)
-    sources = sorted(path for path in folder.glob("verified_*.v") if path.is_file())
+    sources = _sources(folder)
     beside = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.is_symlink()]
     data = {path.name: path.read_bytes() for path in beside if _is_data(path)}
     return Problem(
@@ -63,6 +63,13 @@ def _problem(folder: Path) -> Problem:
         before={"before.v": TIME}, bench={"after.v": f"`resetall\n{TIME}", BENCH: bench}, data=data,
         reference=_reference("\n".join(map(text_of, sources)), wanted), answer_file=f"{folder.name}_answer.v",
     )  # fmt: skip
+
+
+def _sources(folder: Path) -> list[Path]:
+    """The reference's files: those called verified, else the one Verilog file beside the bench."""
+    found = sorted(path for path in folder.glob("*.v") if path.is_file() and path.name != BENCH)
+    verified = [path for path in found if path.name.startswith("verified_")]
+    return verified or (found if len(found) == 1 else [])
 
 
 def _wanted(bench: str, folder: str) -> str:

@@ -18,7 +18,7 @@ KEYWORDS = frozenset(
     alias always always_comb always_ff always_latch and assert assign assume automatic begin bind bit buf bufif0 bufif1
     byte case casex casez class const continue cover deassign default defparam disable do edge else end endcase endclass
     endfunction endgenerate endinterface endmodule endpackage endtask enum event export extern final for force foreach
-    forever fork function generate genvar if ifnone import initial inout input inside int integer interface join
+    forever fork function generate genvar if iff ifnone import initial inout input inside int integer interface join
     join_any join_none localparam logic longint macromodule modport module nand negedge new nmos nor not notif0 notif1
     or output package packed parameter pmos posedge primitive priority property pulldown pullup real realtime ref reg
     release repeat return scalared shortint shortreal signed specify static string struct supply0 supply1 table task
@@ -40,6 +40,12 @@ def uncommented(text: str) -> str:
 
 def _blank(lexeme: str) -> str:
     return '""' if lexeme.startswith('"') else " " + "\n" * lexeme.count("\n")
+
+
+def odd_strings(text: str) -> bool:
+    """Whether a string has an escape or no end, or three quotes stand together: tools differ on where those end."""
+    strings = [match[0] for match in _LEXEMES.finditer(text) if match[0].startswith('"')]
+    return any(not re.fullmatch(r'"[^"\\\n]*"', string) for string in strings) or '"""' in uncommented(text)
 
 
 def words(text: str) -> set[str]:

@@ -134,6 +134,7 @@ def _follow(order: Order, listed: dict[str, Price]) -> Report:
     from agents.models import Model
     from agents.models.choose import client
     from agents.models.retry import Retrying
+    from agents.models.stream import closed_on_interrupt
 
     err = console(stderr=True)
 
@@ -145,7 +146,8 @@ def _follow(order: Order, listed: dict[str, Price]) -> Report:
         return Retrying(client(word))
 
     try:
-        return benches.run(order, asked, listed, told)
+        with closed_on_interrupt():
+            return benches.run(order, asked, listed, told)
     except KeyboardInterrupt:
         raise InputError("interrupted", f"bench {order.suite}", "the same command goes on where it was") from None
 

@@ -10,17 +10,18 @@ import pytest
 
 from agents.cli import run
 from tests.agents.bench import suites
+from tests.agents.fake_server import Answer, serving
 
 
 def test_the_references_score_under_their_own_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = suites.verilog_eval(tmp_path / "suite")
     words = ["bench", "rtl", "verilog-eval", "--path", str(folder), "--answers", "reference", "--simulator", "icarus"]
     assert run([*words, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["score"] == {"reference": {"problems": 2, "judged": 2, "passed": {"icarus": 2},
+    told = json.loads(capsys.readouterr().out)
+    assert told["score"] == {"reference": {"problems": 2, "judged": 2, "passed": {"icarus": 2},
                                            "failed": {"icarus": {}}}}  # fmt: skip
-    assert said["commit"] is None
-    assert len(said["content"]) == 64
+    assert told["commit"] is None
+    assert len(told["content"]) == 64
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", "-C", str(folder), *who, "commit", "-q", "--allow-empty", "-m", "a"], check=True)
@@ -41,6 +42,31 @@ def test_rtllm_without_a_reference_is_a_failure_with_its_cause(
     score = json.loads(capsys.readouterr().out)["score"]["reference"]
     assert score["passed"] == {"icarus": 1}
     assert score["failed"] == {"icarus": {"no reference": 1}}
+
+
+def said(text: str, findings: tuple[str, ...] = ()) -> Answer:
+    content = json.dumps({"text": text, "findings": findings})
+    return Answer({
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    })  # fmt: skip
+
+
+def test_a_models_answers_over_the_wire(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refused text, the verifier's word on it, the right one, nothing more to say; then the budget is spent."""
+    folder = suites.verilog_eval(tmp_path / "suite")
+    forged, right = suites.HEAD + "initial $finish;\nendmodule\n", suites.RIGHT["Prob001_invert"]
+    with serving(said(forged), said("", ("do not end the run",)), said(right), said("")) as server:
+        model = f"writer=chat:m@{server.url}/v1,verifier=chat:m@{server.url}/v1"
+        words = ["bench", "rtl", "verilog-eval", "--path", str(folder), "--model", model, "--simulator", "icarus"]
+        assert run([*words, "--budget", "tokens=440", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["score"]["sealed"]["passed"] == {"icarus": 1}
+    assert told["unjudged"] == ["Prob002_rotate"]
+    assert told["spent"]["tokens"] == 440
+    asked = json.dumps([body for _, body in server.asked])
+    assert "$finish: the system functions allowed are" in asked
 
 
 @pytest.mark.parametrize(
@@ -66,6 +92,6 @@ def test_bad_input_is_one_line(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     assert run(["bench", "rtl", *words]) == 2
-    said = capsys.readouterr().err
-    assert what in said
-    assert said.count("\n") == 1
+    line = capsys.readouterr().err
+    assert what in line
+    assert line.count("\n") == 1

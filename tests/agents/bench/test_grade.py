@@ -47,6 +47,17 @@ def test_a_wrong_answer_fails_with_the_benchs_words(invert: Problem, doubler: Pr
     assert "3 failures" in said.detail
 
 
+def test_names_of_references_differ_from_what_benches_want(tmp_path: Path) -> None:
+    """The folder is called otherwise than the module, the reference's file and module otherwise again."""
+    folder = suites.rtllm(tmp_path / "rtllm") / "Arithmetic" / "doubler"
+    (folder / "verified_doubler.v").rename(folder / "twice.v")
+    (folder / "twice.v").write_text(suites.DOUBLER.replace("verified_doubler", "verified_twice"))
+    folder.rename(folder.with_name("dubler"))
+    problem = suites.named(RTLLM.problems(tmp_path / "rtllm"), "dubler")
+    assert (problem.module, problem.top) == ("doubler", "doubler_tb")
+    assert grade(RTLLM, problem, problem.reference, "icarus", trusted=True).passed
+
+
 def test_a_bench_without_its_data_file_fails(doubler: Problem) -> None:
     assert grade(RTLLM, replace(doubler, data={}), doubler.reference, "icarus").cause == "wrong"
 

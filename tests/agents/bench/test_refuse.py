@@ -26,6 +26,8 @@ REFUSED = {
     "directive `x": "`define R 1\nassign y = `R``x;",
     "`define W: the bench": "`define samples 1\n",
     "foreign": 'import "DPI-C" function void f();',
+    "a string": 'localparam S = """ " """; initial $finish; "x"',
+    "a string that": 'localparam S = "\\";',
     "backslash": "wire \\tb ;",
     "'good.'": "assign y = good.y;",
     "'dut.'": "assign y = a[dut.y].x;",
@@ -50,6 +52,7 @@ def test_refused(problem: Problem, word: str) -> None:
     [
         "module TopModule (output [3:0] a, output [3:0] y);\nendmodule\n",
         "module TopModule (a, y);\ninout [3:0] a;\noutput [3:0] y;\nendmodule\n",
+        "module TopModule (input [3:0] a, output [3:0] y);\nassign (strong1, pull0) a = 4'bx;\nendmodule\n",
         "module TopModule (.a(b), .y(y));\noutput [3:0] b, y;\nendmodule\n",
     ],
 )
@@ -71,6 +74,9 @@ endmodule
 module TopModule (input [3:0] a, output [3:0] y);
   reg [3:0] state = 4'b0;
   always @(*) begin : mend state = $signed(a) >>> 1; end
+  wire [15:0] near;
+  localparam NAME = "plain";
+  assign near[a] = 1'b0;
   part #(.W(4)) one (.x(state), .z(y));
 endmodule
 """
