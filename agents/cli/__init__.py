@@ -41,6 +41,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("verify", verifying.verify),
     ("equiv", verifying.equiv),
     ("mutants", grading.mutants),
+    ("coverage", grading.coverage),
     ("synth", verifying.synth),
     ("generate", generating.generate),
     ("demo", demonstration.demo),
