@@ -57,6 +57,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("verify", verifying.verify),
     ("equiv", verifying.equiv),
     ("mutants", grading.mutants),
+    ("coverage", grading.coverage),
     ("synth", verifying.synth),
     ("mcp", serving.mcp),
     ("generate", generating.generate),
