@@ -226,18 +226,23 @@ def _allocate(plan: _Plan, blocks: int, cols: int, planes: int, like: _Group | N
     span = like.span if like else apart * int(rng.choice([-1, 1])) % ADDRESSES
     apart = min(span, ADDRESSES - span)
     stride = PLANES * apart + int(rng.integers(0, 4)) if near else words + int(rng.integers(0, 4))
-    start, size = plan.cursor, (blocks * stride if near else 0) + planes * apart + int(rng.integers(0, 50))
-    plan.cursor, plan.used = (start + size) % ADDRESSES, plan.used + size
-    if plan.used > ADDRESSES:
-        raise AssertionError("a scenario's operands do not fit the memory")
-    group = _Group((start if span == apart else start + (planes - 1) * apart) % ADDRESSES, stride, span, planes, near)
-    for k in range(planes):
-        for i in range(blocks):
-            for w in range(words):
-                address = (group.plane(k) + i * stride + w) % ADDRESSES
-                if address in plan.image:
-                    raise AssertionError("two operands of a scenario overlap")
-                plan.image[address] = plan.memory[address] = int.from_bytes(rng.bytes(plan.word_bytes), "little")
+    size = (blocks * stride if near else 0) + planes * apart + int(rng.integers(0, 50))
+    while True:
+        start = plan.cursor if span == apart else plan.cursor + (planes - 1) * apart
+        group = _Group(start % ADDRESSES, stride, span, planes, near)
+        inside = [
+            (group.plane(k) + i * stride + w) % ADDRESSES
+            for k in range(planes) for i in range(blocks) for w in range(words)
+        ]  # fmt: skip
+        taken = any(address in plan.image for address in inside)
+        step = words if taken else size
+        plan.cursor, plan.used = (plan.cursor + step) % ADDRESSES, plan.used + step
+        if plan.used > ADDRESSES:
+            raise AssertionError("a scenario's operands do not fit the memory")
+        if not taken:
+            break
+    for address in inside:
+        plan.image[address] = plan.memory[address] = int.from_bytes(rng.bytes(plan.word_bytes), "little")
     return group
 
 
