@@ -93,6 +93,10 @@ def named(problems: tuple[Problem, ...], name: str) -> Problem:
     return next(problem for problem in problems if problem.name == name)
 
 
+INPUT, OUTPUT = 9_000, 1_000
+"""Tokens of a scripted call."""
+
+
 class Scripted:
     """Writes an unreadable text, then a wrong one, then the right one, as its findings ask; notes every request."""
 
@@ -103,10 +107,10 @@ class Scripted:
         self._before = before
 
     def ask(self, request: Request) -> Reply:
-        """The scripted answer; 100 tokens in, 10 out."""
+        """The scripted answer; INPUT tokens in, OUTPUT out."""
         self._before(len(self.asked))
         self.asked.append(request)
-        return Reply(json.dumps(self._answer(request)), "done", Usage(100, 10), self.name)
+        return Reply(json.dumps(self._answer(request)), "done", Usage(INPUT, OUTPUT), self.name)
 
     def _answer(self, request: Request) -> dict[str, object]:
         last = request.messages[-1].text

@@ -49,7 +49,7 @@ def said(text: str, findings: tuple[str, ...] = ()) -> Answer:
     return Answer({
         "id": "x", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+        "usage": {"prompt_tokens": 9_000, "completion_tokens": 1_000, "total_tokens": 10_000},
     })  # fmt: skip
 
 
@@ -60,11 +60,11 @@ def test_a_models_answers_over_the_wire(tmp_path: Path, capsys: pytest.CaptureFi
     with serving(said(forged), said("", ("do not end the run",)), said(right), said("")) as server:
         model = f"writer=chat:m@{server.url}/v1,verifier=chat:m@{server.url}/v1"
         words = ["bench", "rtl", "verilog-eval", "--path", str(folder), "--model", model, "--simulator", "icarus"]
-        assert run([*words, "--budget", "tokens=440", "--json"]) == 1
+        assert run([*words, "--budget", "tokens=50000", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["score"]["sealed"]["passed"] == {"icarus": 1}
     assert told["unjudged"] == ["Prob002_rotate"]
-    assert told["spent"]["tokens"] == 440
+    assert told["spent"]["tokens"] == 40_000
     asked = json.dumps([body for _, body in server.asked])
     assert "$finish: the system functions allowed are" in asked
 

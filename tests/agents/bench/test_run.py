@@ -90,16 +90,16 @@ def test_a_changed_problem_is_judged_anew(folder: Path) -> None:
 
 def test_the_budget_ends_the_run_and_a_higher_one_goes_on(folder: Path) -> None:
     first = Scripted()
-    report = judge(folder, first, budget=Budget(tokens=450))
+    report = judge(folder, first, budget=Budget(tokens=60_000))
     assert report.unjudged == ("Prob002_rotate",)
-    assert report.why == "budget: 450 tokens"
-    assert report.spent.tokens == 110 * len(first.asked) <= 450 + 110
+    assert report.why == "budget: 60000 tokens"
+    assert report.spent.tokens == 10_000 * len(first.asked) <= 60_000
     second = Scripted()
-    done = judge(folder, second, budget=Budget(tokens=5000))
+    done = judge(folder, second, budget=Budget(tokens=500_000))
     assert done.unjudged == ()
     asked = [request.key(first.name) for request in (*first.asked, *second.asked)]
     assert len(asked) == len(set(asked))
-    assert done.spent.tokens == 110 * len(asked)
+    assert done.spent.tokens == 10_000 * len(asked)
 
 
 def test_a_kill_loses_the_problem_in_flight_and_pays_nothing_twice(
