@@ -65,7 +65,7 @@ PLANES = 3
 
 @dataclass(frozen=True)
 class _Style:
-    """How a scenario differs: kinds used, memory latency and refusals, sizes, reset in mid-flight."""
+    """How a scenario differs: kinds used, memory latency and refusals, sizes, a reset, `least` transfers."""
 
     name: str
     kinds: tuple[str, ...] = KINDS
@@ -74,13 +74,14 @@ class _Style:
     cols: tuple[int, int] = (1, 40)
     blocks: int = 4
     reset: bool = False
+    least: int = 0
 
 
 STYLES = (
     _Style("norms", NORMS, (4, 4)),
     _Style("softmax", ("SOFTMAX", "SOFTMAX CAUSAL"), (3, 3)),
-    _Style("elements", ("ADD", "MUL", "ROPE"), (4, 4)),
-    _Style("wide", WIDE_KINDS, (4, 4)),
+    _Style("elements", ("ADD", "MUL", "ROPE"), (4, 4), least=200),
+    _Style("wide", WIDE_KINDS, (4, 4), least=200),
     _Style("mixed", latency=(1, 4), stall=0.3),
     _Style("slow-memory", latency=(1, 12), stall=0.6, cols=(1, 12)),
     _Style("long-rows", latency=(1, 1), cols=(100, 130), blocks=2),
@@ -136,7 +137,7 @@ class _Plan:
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Kinds of instructions by themselves, all mixed, slow memory, long rows, and a reset in mid-flight."""
     count = max(20, -(-transactions // len(STYLES)))
-    return [_scenario(style, point, count, seed * len(STYLES) + index) for index, style in enumerate(STYLES)]
+    return [_scenario(style, point, max(count, style.least), seed * len(STYLES) + i) for i, style in enumerate(STYLES)]
 
 
 def _scenario(style: _Style, point: Mapping[str, int], count: int, seed: int) -> Scenario:
