@@ -115,6 +115,13 @@ def upper_param(rng: np.random.Generator) -> RequantParams:
     return RequantParams(mult, int(rng.integers(-most, most)), shift)
 
 
+def lower_param(rng: np.random.Generator) -> RequantParams:
+    """Parameters that show the sum's lower bits: small in everything."""
+    shift = int(rng.integers(1, 4))
+    most = 1 << (shift + 6)
+    return RequantParams(int(rng.choice([-3, -2, -1, 1, 2, 3])), int(rng.integers(-most, most)), shift)
+
+
 def late(interface: str, seen: Sequence[Seen], limits: Sequence[int], why: str) -> list[Mismatch]:
     """The first transfer that came more than its limit of cycles after the one before; limits[0] is ignored."""
     for index in range(1, min(len(seen), len(limits))):
