@@ -152,11 +152,19 @@ def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
             yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field(count), 0)
     for name, last in SPACES.items():
         for space in (last + 1, 4 << rng.randrange(6)):
-            yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field("space"), space)
+            yield _replace(
+                _entries_whole(name, legal_word(rng, name, scratchpad)), isa.BY_NAME[name].field("space"), space
+            )
     compact = _compact(rng, scratchpad)
     for space in (isa.Space.SCRATCHPAD, isa.Space.ACTIVATION_TABLES):
         yield _replace(compact, isa.BY_NAME["LOAD"].field("space"), space)
     yield _replace(compact, isa.BY_NAME["LOAD"].field("row_words"), COMPACT_WORDS + rng.randrange(COMPACT_WORDS))
+
+
+def _entries_whole(name: str, word: int) -> int:
+    """The instruction without COMPACT, which would make spaces illegal by itself."""
+    bits = {flag: bit for flag, bit, _ in isa.BY_NAME[name].flags}
+    return word & ~(1 << isa.HEADER[1].low + bits["COMPACT"]) if "COMPACT" in bits else word
 
 
 def _compact(rng: random.Random, scratchpad: int) -> int:
@@ -170,9 +178,9 @@ def _outside(rng: random.Random, scratchpad: int) -> Iterator[int]:
     """One address past the scratchpad."""
     for name, addresses in ADDRESSES.items():
         for address in addresses:
-            word = legal_word(rng, name, scratchpad)
+            word = _entries_whole(name, legal_word(rng, name, scratchpad))
             if name == "LOAD":
-                word = _replace(word, isa.BY_NAME[name].field("space"), 0) & ~(1 << isa.HEADER[1].low)
+                word = _replace(word, isa.BY_NAME[name].field("space"), 0)
             past = rng.choice((scratchpad, 1 << 15, rng.randrange(scratchpad, 1 << 16)))
             yield _replace(word, isa.BY_NAME[name].field(address), past)
 
