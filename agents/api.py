@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from agents import campaign as campaigns
+from agents import checkpoints as checkpointing
 from agents import decisions, limits
 from agents.campaign import Campaign, Settings
 from agents.designers import Designer
@@ -57,6 +58,7 @@ def start_campaign(
     prices: Path | None = None,
     drafts: int = 1,
     without: tuple[str, ...] = (),
+    checkpoints: str = "",
     progress: Progress = silent,
     evaluators: Evaluators = flow_evaluator,
     designers: Designers | None = None,
@@ -64,7 +66,8 @@ def start_campaign(
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
     `model` is what --model says (`models.team`), `prices` a table over the shipped one, `drafts` how many of each order
-    an LLM designer writes, `without` what it does without (`roles.omissions`). `evaluators` and `designers`
+    an LLM designer writes, `without` what it does without (`roles.omissions`), `checkpoints` the PostgreSQL server for
+    the graph's checkpoints (`agents.checkpoints`; empty: a file in the campaign's folder). `evaluators` and `designers`
     make the judge and the designer, in place of the real judge and the one that is asked for.
     Raises InputError if a campaign of that name exists, or the spec, model, key, prices or budget is bad; a campaign
     that fails so before it judged anything leaves nothing behind.
@@ -74,6 +77,7 @@ def start_campaign(
     settings = Settings(
         name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review,
         prices=_prices(model, prices), drafts=drafts, without=without,
+        checkpoints=checkpoints,
     )  # fmt: skip
     return _begin(asked, settings, progress, evaluators, designers)
 
@@ -95,6 +99,7 @@ def _begin(
     """Create the campaign, `prepare` it and run it."""
     limits.check(settings.budget)
     campaigns.check_free(settings.name)
+    checkpointing.check(settings.checkpoints)
     evaluator = evaluators(spec)
     campaign = Campaign.create(spec, settings)
     try:
@@ -122,7 +127,7 @@ def replay_campaign(
             raise InputError("its designer came through rtloom mcp and is not recorded", f"campaign '{name}'")
         budget = old.settings.budget.model_copy(update={"wall_s": None})
         settings = old.settings.model_copy(
-            update={"name": called or f"{name}-replay", "replay": True, "budget": budget}
+            update={"name": called or f"{name}-replay", "replay": True, "budget": budget, "checkpoints": ""}
         )
         known = old.ledger.revisions()
         result = _begin(old.spec, settings, progress, evaluators, designers, lambda new: new.remember(old))
@@ -160,6 +165,7 @@ def _run(
         except InputError:
             spent = campaign.ledger.spent()
             if fresh and not spent.evaluations and not spent.tokens:
+                checkpointing.forget(campaign)
                 campaign.remove()
             raise
     status = _status(campaign)

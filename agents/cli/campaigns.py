@@ -29,6 +29,10 @@ MODEL_HELP = (
 PRICES_HELP = "A table of models' prices, over the shipped one and your own (docs/campaigns.md)."
 DRAFTS_HELP = "llm only: drafts of each order, of which the best is taken; fewer where the evaluations allow no more."
 WITHOUT_HELP = "llm only: go without planner, lessons, condensation or roles (see rtloom ablate); repeat for more."
+CHECKPOINTS_HELP = (
+    "A PostgreSQL server for the checkpoints, postgresql://USER@HOST:PORT/DATABASE without a password "
+    "(docs/campaigns.md); default: a file in the campaign's folder."
+)
 BUDGET_HELP = (
     "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd. At a limit the "
     "campaign ends with its best design; a step that has begun is finished."
@@ -60,6 +64,7 @@ def run(
     drafts: Annotated[int, typer.Option(min=1, max=8, help=DRAFTS_HELP)] = 1,
     without: Annotated[list[str] | None, typer.Option(metavar="PART", help=WITHOUT_HELP)] = None,
     seed: Seed = 0,
+    checkpoints: Annotated[str, typer.Option(metavar="URL", help=CHECKPOINTS_HELP)] = "",
     review: Annotated[
         ReviewChoice, typer.Option(help="wait: stop for `rtloom review` at each better design.")
     ] = ReviewChoice.AUTO,
@@ -78,7 +83,7 @@ def run(
         as_json,
         lambda progress: api.start_campaign(
             asked, designer=designer.value, model=model, budget=limits, seed=seed, review=review.value, name=called,
-            prices=prices, drafts=drafts, without=tuple(without or ()), progress=progress,
+            prices=prices, drafts=drafts, without=tuple(without or ()), checkpoints=checkpoints, progress=progress,
         ),
     )  # fmt: skip
 
