@@ -9,7 +9,7 @@ from typing import Literal
 
 from agents import campaign as campaigns
 from agents import checkpoints as checkpointing
-from agents import decisions, limits
+from agents import decisions, limits, traces
 from agents.campaign import Campaign, Settings
 from agents.designers import Designer
 from agents.evaluator import Evaluator
@@ -100,6 +100,7 @@ def _begin(
     limits.check(settings.budget)
     campaigns.check_free(settings.name)
     checkpointing.check(settings.checkpoints)
+    traces.check()
     evaluator = evaluators(spec)
     campaign = Campaign.create(spec, settings)
     try:
@@ -156,12 +157,11 @@ def _run(
     from agents import runner
     from agents.designers.choose import designer_for
 
-    with campaign.locked(), closed_on_interrupt():
+    with campaign.locked(), closed_on_interrupt(), traces.opened(progress) as spans:
         try:
             evaluator = evaluators(campaign.spec)
-            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, progress)
-            shop = Workshop(campaign, made, evaluator, progress)
-            _, why = runner.run(shop)
+            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, progress, spans)
+            _, why = runner.run(Workshop(campaign, made, evaluator, progress, traces=spans))
         except InputError:
             spent = campaign.ledger.spent()
             if fresh and not spent.evaluations and not spent.tokens:

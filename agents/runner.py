@@ -30,7 +30,13 @@ def run(shop: Workshop) -> tuple[CampaignState, str]:
             "recursion_limit": _STEPS,
         }
         ledger.set_fact("state", "running")
-        state, why = _advance(graph, config, shop)
+        about = {
+            "rtloom.campaign.name": shop.campaign.name,
+            "rtloom.campaign.designer": shop.campaign.settings.designer,
+        }
+        with shop.traces.span("campaign", about) as note:
+            state, why = _advance(graph, config, shop)
+            note({"rtloom.campaign.state": state})
     ledger.set_fact("state", state)
     ledger.set_fact("why", why)
     return state, why
