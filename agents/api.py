@@ -9,7 +9,7 @@ from typing import Literal
 
 from agents import campaign as campaigns
 from agents import checkpoints as checkpointing
-from agents import decisions, limits, traces
+from agents import decisions, limits, traces, watching
 from agents.campaign import Campaign, Settings
 from agents.designers import Designer
 from agents.evaluator import Evaluator
@@ -157,11 +157,14 @@ def _run(
     from agents import runner
     from agents.designers.choose import designer_for
 
-    with campaign.locked(), closed_on_interrupt(), traces.opened(progress) as spans:
+    with (
+        campaign.locked(), closed_on_interrupt(), watching.kept(campaign, progress) as told,
+        traces.opened(told) as spans,
+    ):  # fmt: skip
         try:
             evaluator = evaluators(campaign.spec)
-            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, progress, spans)
-            _, why = runner.run(Workshop(campaign, made, evaluator, progress, traces=spans))
+            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, told, spans)
+            _, why = runner.run(Workshop(campaign, made, evaluator, told, traces=spans))
         except InputError:
             spent = campaign.ledger.spent()
             if fresh and not spent.evaluations and not spent.tokens:
@@ -185,6 +188,12 @@ def campaign_status(name: str) -> CampaignStatus:
     """The campaign at a glance; reads only, works while it runs."""
     with _opened(name) as campaign:
         return _status(campaign)
+
+
+def follow_campaign(name: str, poll_s: float = watching.POLL_S) -> Iterator[watching.Glance]:
+    """What the campaign does, every `poll_s`, until no process works on it; reads only."""
+    with _opened(name) as campaign:
+        yield from watching.glances(campaign, poll_s)
 
 
 def list_campaigns() -> list[CampaignStatus]:
@@ -280,6 +289,7 @@ def _status(campaign: Campaign) -> CampaignStatus:
         pareto=pareto_front(known),
         lessons=campaign.ledger.lessons(before=10**9),
         spending=_spending(campaign),
+        why=campaign.ledger.fact("why"),
     )
 
 

@@ -30,6 +30,7 @@ def run(shop: Workshop) -> tuple[CampaignState, str]:
             "recursion_limit": _STEPS,
         }
         ledger.set_fact("state", "running")
+        ledger.set_fact("why", "")
         about = {
             "rtloom.campaign.name": shop.campaign.name,
             "rtloom.campaign.designer": shop.campaign.settings.designer,

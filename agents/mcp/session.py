@@ -11,7 +11,7 @@ from typing import cast
 
 import yaml
 
-from agents import api, limits
+from agents import api, limits, watching
 from agents import campaign as campaigns
 from agents.campaign import Campaign, Settings
 from agents.designers import BlockCost, Designer, Files
@@ -115,11 +115,11 @@ def opened(
     fresh = name not in campaigns.names()
     campaign = _begun(name, spec, design, budget, evaluators) if fresh else _continued(name, design)
     try:
-        with campaign.locked():
+        with campaign.locked(), watching.kept(campaign, plain()) as told:
             evaluator = evaluators(campaign.spec)
             campaign.ledger.set_fact("state", "running")
             nobody = cast(Designer, None)  # the client decides: no step that asks a designer is run
-            yield Session(Workshop(campaign, nobody, evaluator, plain(), limits.Clock()), Drafts(campaign))
+            yield Session(Workshop(campaign, nobody, evaluator, told, limits.Clock()), Drafts(campaign))
             campaign.ledger.set_fact("state", "accepted" if best_revision(campaign) else "stopped")
     finally:
         campaign.close()
