@@ -235,7 +235,7 @@ def test_a_rejected_first_design_is_built_on_and_the_reason_goes_to_the_planner(
 
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
-            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": price})
+            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": FREE})
             return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
 
         limits = Budget(rounds=2)
