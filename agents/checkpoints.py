@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 import uuid
@@ -26,6 +27,7 @@ _THREAD = "thread"
 """The fact that holds the campaign's name on the server: campaigns of other people may be called the same."""
 _SETUP_LOCK = 0x72746C6F6F6D
 _SETUP_S = 30.0
+_QUIET = logging.NullHandler()
 
 
 @contextmanager
@@ -103,6 +105,8 @@ def _connect(address: str) -> Any:
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.rows import dict_row
 
+    # What it logs when a connection breaks would stand on stderr beside our one line.
+    logging.getLogger("psycopg").addHandler(_QUIET)
     given = conninfo_to_dict(address)
     patience: dict[str, Any] = {name: value for name, value in _PATIENCE.items() if name not in given}
     return psycopg.connect(address, autocommit=True, prepare_threshold=None, row_factory=dict_row, **patience)
