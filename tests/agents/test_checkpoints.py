@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -134,6 +135,16 @@ def test_a_campaign_that_fails_before_it_judged_anything_leaves_nothing_on_the_s
         run(server.address, evaluators=NoModel)
     assert names() == []
     assert rows(server) == before
+
+
+def test_campaigns_that_begin_at_once_on_a_new_database_make_its_tables_in_turn(server: postgres.Server) -> None:
+    import psycopg
+
+    with psycopg.connect(server.address, autocommit=True) as connection:
+        connection.execute("create database fresh")
+    address = server.address.replace("/postgres", "/fresh")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(checkpoints.check, [address] * 4)) == [None] * 4
 
 
 def test_a_replay_needs_no_server(server: postgres.Server) -> None:
