@@ -56,8 +56,9 @@ class BlockReport:
 class Evaluator(Protocol):
     """Judges blocks and designs. Results depend only on the arguments, so evidence may answer a repeat."""
 
-    def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
-        """Run one of BLOCK_GATES on one block of `design` (which holds at least the block's closure)."""
+    def check_block(self, design: Design, block: str, gate: str, hasty: bool = False) -> GateOutcome:
+        """Run one of BLOCK_GATES on one block of `design` (which holds at least the block's closure); `hasty`: only as
+        far as a quick verdict does."""
 
     def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
         """The quick verdict on one block: what a draft is tried with, not what accepts it."""

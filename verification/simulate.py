@@ -33,6 +33,8 @@ Simulator = Literal["icarus", "verilator"]
 SIMULATORS: tuple[Simulator, ...] = get_args(Simulator)
 MAX_RECORD_BYTES = 64 << 20
 """Of what the driver writes down; a run of all blocks' benches stays far below."""
+COVERAGE = "coverage.dat"
+_WRITE_COVERAGE = f'Verilated::threadContextp()->coveragep()->write("{COVERAGE}");'
 _DRIVER = Path(exchange.__file__).with_name("driver.py")
 
 
@@ -82,14 +84,27 @@ def run(
 ) -> tuple[list[str], sandbox.Completed]:
     """What the driver wrote down, a line for each run of `stimulus` that came to its end, and how the process ended."""
     with cache.scratch_folder("run") as work:
-        shutil.copyfile(_DRIVER, work / "driver.py")
-        (work / "stimulus.json").write_text(json.dumps(stimulus))
-        shutil.copy(executable, work / executable.name)
-        limits = sandbox.Limits(seconds=seconds, processes=16, file_bytes=MAX_RECORD_BYTES)
-        words = _run_words(simulator, executable.name, seed)
-        done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
-        lines = (sandbox.result_text(work / "observations.jsonl", MAX_RECORD_BYTES) or "").splitlines()
-        return lines, done
+        return run_in(work, executable, block, stimulus, simulator, seed, seconds)
+
+
+def run_in(
+    work: Path,
+    executable: Path,
+    block: str,
+    stimulus: Mapping[str, Any],
+    simulator: Simulator,
+    seed: int = 1,
+    seconds: float = 300,
+) -> tuple[list[str], sandbox.Completed]:
+    """`run` in the folder `work`, where what the simulation leaves stays."""
+    shutil.copyfile(_DRIVER, work / "driver.py")
+    (work / "stimulus.json").write_text(json.dumps(stimulus))
+    shutil.copy(executable, work / executable.name)
+    limits = sandbox.Limits(seconds=seconds, processes=16, file_bytes=MAX_RECORD_BYTES)
+    words = _run_words(simulator, executable.name, seed)
+    done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
+    lines = (sandbox.result_text(work / "observations.jsonl", MAX_RECORD_BYTES) or "").splitlines()
+    return lines, done
 
 
 def build(
@@ -99,17 +114,20 @@ def build(
     simulator: Simulator,
     ports: Sequence[Port],
     fixed: bool = False,
+    coverage: bool = False,
 ) -> Path:
     """The compiled simulation of `block` at `point`, from the cache if these exact files were built before; the driver
-    sees `ports`."""
+    sees `ports`. `coverage` (Verilator's): a run leaves COVERAGE, how often lines ran and bits toggled."""
     toolchain.require(*(("iverilog", "vvp") if simulator == "icarus" else ("verilator", "g++", "perl")), "cocotb")
     parameters = {} if fixed else point
     if simulator == "icarus":
         return _build_icarus(block, files, parameters)
     libraries = cocotb_tools.config.libs_dir
     main = (cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()
+    if coverage:
+        main = f'#include "verilated_cov.h"\n{main}'.replace("top->final();", f"top->final();\n{_WRITE_COVERAGE}")
     link = (f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator")
-    harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports))
+    harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports), coverage=coverage)
     return verilate.build(files, block, parameters, harness)
 
 

@@ -14,7 +14,7 @@ from hwlib.contracts.schema import Port
 from verification import cache, sandbox, toolchain
 from verification.build import BuildFailed, copy_sources
 
-RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
+RUNTIME = ("verilated", "verilated_vpi", "verilated_threads", "verilated_timing", "verilated_cov")
 HEADERS = "runtime.h"
 DEFINES = (
     "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
@@ -37,6 +37,8 @@ class Harness:
     ports: tuple[Port, ...] = ()
     optimise: str = "-O1"
     verilator: tuple[str, ...] = field(default=("--x-initial", "unique", "--x-assign", "unique"))
+    coverage: bool = False
+    """Count executed lines and toggled bits."""
 
 
 def build(files: Sequence[Path], top: str, parameters: Mapping[str, int], harness: Harness) -> Path:
@@ -46,7 +48,14 @@ def build(files: Sequence[Path], top: str, parameters: Mapping[str, int], harnes
             "files": cache.digest_files(tuple(files)),
             "top": repr((top, sorted(parameters.items()))),
             "harness": repr(
-                (sorted(harness.sources.items()), harness.link, harness.ports, harness.optimise, harness.verilator)
+                (
+                    sorted(harness.sources.items()),
+                    harness.link,
+                    harness.ports,
+                    harness.optimise,
+                    harness.verilator,
+                    harness.coverage,
+                )
             ),
             "tools": toolchain.fingerprint(),
             "defines": DEFINES,
@@ -81,9 +90,12 @@ def _script(names: Sequence[str], top: str, parameters: Mapping[str, int], harne
     words = ["verilator", "--cc", "--prefix", "Vtop", "--top-module", top, "-Mdir", "obj", "-Wno-fatal", "-Wno-lint"]
     words += ["-Wno-style", "--no-assert", *harness.verilator, *[f"-G{n}={v}" for n, v in sorted(parameters.items())]]
     words += ["--vpi", "ports.vlt"] if harness.ports else []
+    words += ["--coverage-line", "--coverage-toggle"] if harness.coverage else []
     include = toolchain.verilator_root() / "include"
-    flags = f"{DEFINES} -I. -Iobj -I{include} -I{include}/vltstd"
-    compile_one = f"g++ -std=c++20 -w {flags} {harness.optimise} -include {runtime}/{HEADERS}"
+    defines = DEFINES.replace("VM_COVERAGE=0", "VM_COVERAGE=1") if harness.coverage else DEFINES
+    flags = f"{defines} -I. -Iobj -I{include} -I{include}/vltstd"
+    header = f"{include}/verilated_cov.h" if harness.coverage else f"{runtime}/{HEADERS}"
+    compile_one = f"g++ -std=c++20 -w {flags} {harness.optimise} -include {header}"
     sources = "".join(f'#include "{name}"\n' for name in harness.sources)
     return f"""set -e
 {shlex.join(words)} {shlex.join(names)} > verilator.log 2>&1 || {{ cat verilator.log; exit 3; }}

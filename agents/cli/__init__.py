@@ -18,6 +18,7 @@ from typer.exceptions import Abort, TyperException
 
 from agents.cli import (
     ablating,
+    bench,
     campaigns,
     comparing,
     demonstration,
@@ -56,6 +57,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("verify", verifying.verify),
     ("equiv", verifying.equiv),
     ("mutants", grading.mutants),
+    ("coverage", grading.coverage),
     ("synth", verifying.synth),
     ("mcp", serving.mcp),
     ("generate", generating.generate),
@@ -63,6 +65,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 for _name, _function in COMMANDS:
     app.command(_name)(_function)
+app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="mfm")
 
 

@@ -1,9 +1,9 @@
-"""The command that grades the benches: mutants."""
+"""The commands that grade the benches: mutants, coverage."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,15 +41,10 @@ def mutants(
     be so without a proof, which are listed with the reason; the least shares count these as missed. Exit 1 below 95 %
     and 99 % of a block's faults.
     """
-    from hwlib import contracts
     from verification import mutation_score, mutation_table
 
-    known = [name for name in contracts.names() if name != "top"]
-    for name in block or []:
-        if name not in known:
-            raise InputError(f"no block '{name}'", "--block", f"blocks: {', '.join(known)}")
     found = design_at(design, changes)
-    scores = [mutation_score.measure(found, b, count, seed, prove, _report) for b in block or known]
+    scores = [mutation_score.measure(found, b, count, seed, prove, _report) for b in _blocks(block)]
     if record:
         mutation_table.record(scores)
     if as_json:
@@ -62,6 +57,59 @@ def mutants(
                 why = f" ({one.reason})" if one.reason else ""
                 print(f"{score.block}: {one.fate}: {one.fault}{why}")  # not folded: lines are to be searched
     return 0 if all(score.quick_share >= BAR and score.gates_share >= GATES_BAR for score in scores) else 1
+
+
+def coverage(
+    design: Annotated[str, typer.Argument(help=DESIGN_HELP)],
+    changes: Set = None,
+    block: Annotated[
+        list[str] | None, typer.Option(help="Only this block; repeat for more. Default: all with a bench.")
+    ] = None,
+    transactions: Annotated[int, typer.Option(help="At least so many compared a block, over its bench points.")] = 1000,
+    seed: BenchSeed = 1,
+    missed: Annotated[bool, typer.Option("--missed", help="List the lines, bins and bits never met.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Run the public benches on the blocks of DESIGN in Verilator and report what they cover: executed lines and
+    branches, bits toggled up and down, and the bins of the blocks' contracts."""
+    from verification import line_coverage
+
+    if transactions < 1:
+        raise InputError(f"{transactions} transactions", "--transactions", "give at least 1")
+    found = design_at(design, changes)
+    covered = []
+    for name in _blocks(block):
+        covered.append(line_coverage.measure(found, name, transactions, seed).to_data())
+        _report(f"{name}: measured")
+    if as_json:
+        print_json("coverage", {"design": design, "tree_hash": found.tree_hash, "blocks": covered})
+        return 0
+    show(_coverage_table(covered))
+    for data in covered if missed else []:
+        for line in (*data["bins_missed"], *data["lines_missed"], *data["toggles_missed"]):
+            print(f"{data['block']}: {line}")
+    return 0
+
+
+def _blocks(asked: list[str] | None) -> list[str]:
+    """The blocks asked for, all with a bench if none; InputError for one without."""
+    from hwlib import contracts
+
+    known = [name for name in contracts.names() if name != "top"]
+    for name in asked or []:
+        if name not in known:
+            raise InputError(f"no block '{name}'", "--block", f"blocks: {', '.join(known)}")
+    return asked or known
+
+
+def _coverage_table(covered: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("block", "lines", "met", "bit toggles", "met", "bins", "met")
+    for data in covered:
+        cells = [(str(data[f"{kind}s"]), f"{data[f'{kind}_share']:.1%}") for kind in ("line", "toggle", "bin")]
+        table.add_row(data["block"], *(cell for pair in cells for cell in pair))
+    return table
 
 
 def _report(line: str) -> None:

@@ -20,15 +20,10 @@ from hwlib.errors import InputError
 def submit(drafts: Sequence[Draft], candidates: Sequence[Candidate], reason: str, session: Session) -> str:
     """Commit, gate, measure, decide. InputError for drafts that did not pass, two of a block, or a design that is
     known."""
-    campaign, number = session.campaign, session.round
     _check(drafts, candidates, session)
-    revision = _commit(drafts, candidates, reason, session)
-    earlier = [r for r in campaign.ledger.revisions() if r.tree_hash == revision.tree_hash]
-    if earlier:
-        raise InputError(f"it is the design of revision r{earlier[0].round}", "submit_design", "change something")
-    campaign.ledger.put_revision(number, revision)
-    best = best_revision(campaign)
-    state: State = {"round": number, "revision": revision.revision, "best": best.revision if best else ""}
+    revision = _kept(_commit(drafts, candidates, reason, session), session)
+    best = best_revision(session.campaign)
+    state: State = {"round": revision.round, "revision": revision.revision, "best": best.revision if best else ""}
     for step in (whole.gate_revision, whole.measure_revision, whole.judge_revision):
         state = {**state, **step(state, session.shop)}
         if state.get("verdict") == "refused":
@@ -39,10 +34,22 @@ def submit(drafts: Sequence[Draft], candidates: Sequence[Candidate], reason: str
     return _outcome(session.shop.revision(revision.revision), accepted)
 
 
+def _kept(revision: Revision, session: Session) -> Revision:
+    """The revision, on record; one of the same tree whose judgement was cut short is gone on with."""
+    ledger = session.campaign.ledger
+    for earlier in ledger.revisions():
+        if earlier.tree_hash == revision.tree_hash:
+            if earlier.state == "measured" and earlier.figures is None:
+                return earlier
+            raise InputError(f"it is the design of revision r{earlier.round}", "submit_design", "change something")
+    ledger.put_revision(revision.round, revision)
+    return revision
+
+
 def _check(drafts: Sequence[Draft], candidates: Sequence[Candidate], session: Session) -> None:
     if session.round > session.campaign.settings.budget.rounds:
         raise InputError(f"budget: {session.campaign.settings.budget.rounds} designs", "submit_design")
-    first = not session.campaign.ledger.revisions()
+    first = not any(revision.figures for revision in session.campaign.ledger.revisions())
     if len({draft.block for draft in drafts}) < len(drafts) or not (drafts or first):
         raise InputError("give at least one draft, and one a block", "submit_design")
     for draft, candidate in zip(drafts, candidates, strict=True):

@@ -73,7 +73,7 @@ def test_a_draft_that_fails_its_tests_goes_to_the_next_model_with_the_conversati
     assert "not broken" in first[-2].text
 
 
-@pytest.mark.parametrize("answers", [("refused",), ("overflow",), ("truncated", "truncated"), ([], {})])
+@pytest.mark.parametrize("answers", [("refused",), ("overflow",), ("truncated", "truncated"), ([], "truncated")])
 def test_a_model_without_a_usable_answer_hands_the_same_draft_on(answers: tuple[object, ...]) -> None:
     small, large = Says("small", *answers), Says("large", swap("plain", "quick"))
     result = run(Says("verifier"), small, large)

@@ -35,7 +35,7 @@ def test_a_kept_test_refuses_a_later_candidate() -> None:
         assert booked(result) == ["extra", "grade"]
         assert text_of(result, "array").startswith("// quick")
         assert any("refused by extra: proposed corners" in lesson for lesson in result.status.lessons)
-        assert "Scenarios of its bench: full-rate, short-tiles" in server.asked[2][1]["messages"][1]["content"]
+        assert "Scenarios of its bench: full-rate, short-tiles" in server.asked[2][1]["messages"][-1]["content"]
 
 
 def test_a_test_that_finds_nothing_new_is_not_kept() -> None:

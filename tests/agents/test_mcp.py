@@ -15,13 +15,14 @@ from mcp.client.stdio import StdioServerParameters
 from agents import api, cli
 from agents.campaign import Campaign, home
 from agents.cost import Choice
+from agents.evaluator import Measured
 from agents.mcp.requests import Check, ReadCurrent, RunGates, SubmitDesign, SubmitDraft
 from agents.mcp.server import answer
 from agents.mcp.session import Session, opened
 from agents.records import Budget
 from agents.roles.answers import File
 from hwlib import contracts, templates
-from hwlib.design import Manifest
+from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from hwlib.generate import ROOT
 from hwlib.spec import Spec
@@ -188,6 +189,26 @@ def test_whole_designs_are_judged_and_the_better_accepted(tmp_path: Path) -> Non
             SubmitDesign(drafts=[bad], reason="bad").answer(session)
     assert api.campaign_status("door").state == "accepted"
     assert (api.accepted_design("door") / "rtl" / "array.v").read_text().startswith("// quick")
+
+
+class Dying(ToyEvaluator):
+    """The judge of a process that is killed while it measures."""
+
+    def measure(self, design: Design) -> Measured:
+        raise KeyboardInterrupt
+
+
+def test_a_submission_cut_short_is_gone_on_with(tmp_path: Path) -> None:
+    start = str(toy(tmp_path / "start"))
+    first = SubmitDesign(drafts=[], reason="what there is")
+    with pytest.raises(KeyboardInterrupt), opened("door", SPEC, start, evaluators=Dying) as session:
+        first.answer(session)
+    assert api.campaign_status("door").state == "interrupted"
+    with opened("door", SPEC, evaluators=ToyEvaluator) as session:
+        assert first.answer(session).startswith("r1 accepted")
+        assert session.campaign.ledger.spent().evaluations == 10
+        with pytest.raises(InputError, match="at least one draft"):
+            first.answer(session)
 
 
 def test_a_refused_whole_says_why(tmp_path: Path) -> None:

@@ -8,9 +8,21 @@ from typing import Any
 
 import pytest
 
+from agents import api
 from agents.campaign import Campaign
+from agents.designers.llm import LlmDesigner
+from agents.designers.space import Space
+from agents.evaluator import Evaluator
+from agents.models.meter import Metered
+from agents.models.openai_chat import OpenAIChat
+from agents.models.prices import FREE
+from agents.models.record import Recorded
+from agents.models.retry import Retrying
+from agents.records import Budget, GateOutcome
 from agents.roles.bounds import MOST_BYTES as ROOM
-from tests.agents.fake_server import Answer, Server
+from hwlib.design import Design
+from tests.agents.fake_server import Answer, Server, serving
+from tests.agents.stand_in import SPEC, ToyEvaluator, ToyLibrary
 from tests.agents.test_llm import campaign, order, says, swap, text_of
 
 
@@ -188,3 +200,33 @@ def test_a_round_is_planned_with_room_for_the_writers_checks() -> None:
     with campaign(evaluations=FIRST + room - 1, name="short") as (result, server):
         assert server.asked == []
         assert "too few evaluations" in result.why
+
+
+class Dying(ToyEvaluator):
+    """The judge of a process that is killed while it checks a draft."""
+
+    def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
+        raise KeyboardInterrupt
+
+
+def test_a_kill_in_a_tool_loses_no_answer_and_pays_nothing_twice() -> None:
+    script = (order("array"), asks(CHECK, edits=(("// plain", "// quick"),)), hands_in())
+    with campaign(*script, name="whole") as (whole, _):
+        pass
+    with serving(*script) as server:
+
+        def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
+            model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
+            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": FREE})
+            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles))
+
+        with pytest.raises(KeyboardInterrupt):
+            api.start_campaign(SPEC, designer="llm", budget=Budget(rounds=2), evaluators=Dying, designers=designer)
+        assert len(server.asked) == 2
+        result = api.resume_campaign("toy", evaluators=ToyEvaluator, designers=designer)
+        assert len(server.asked) == 3
+    assert text_of(result, "array") == text_of(whole, "array")
+    assert result.accepted is not None
+    assert whole.accepted is not None
+    assert result.accepted.tree_hash == whole.accepted.tree_hash
+    assert result.status.spent.evaluations == whole.status.spent.evaluations

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from hwlib import contracts
+from hwlib.design import EXPERT, read_design
 from hwlib.errors import InputError
-from verification import mutation_score
+from verification import mutation_score, mutation_table
 from verification.benches.scenario import Accept, Beat, Drive, Mismatch, Observed, Scenario, compare_stream
+from verification.gates import prove
 from verification.mutant_equivalence import equivalent, evident
-from verification.mutate import Mutants, Mutation, plant, run_bench
+from verification.mutate import Mutants, Mutation, faulty_files, plant, run_bench
 from verification.mutation_score import Score, Survivor
 
+EXPERT_DESIGN = read_design(EXPERT)
 POINT = {"T": 2, "D": 1, "LANES": 1, "TABLES": 1}
 BODY = """// activation: passes its data on, in the ports of a block that has a contract; twin is always what full is.
 module activation #(parameter T = 2, parameter D = 1, parameter LANES = 1, parameter TABLES = 1) (
@@ -112,24 +116,58 @@ def test_a_bench_that_the_block_itself_fails_is_refused(mutants: Mutants) -> Non
         run_bench(mutants, [wrong], "icarus", [1])
 
 
-def test_shares_leave_out_what_is_proved_equivalent() -> None:
-    survivors = (Survivor("a", "equivalent"), Survivor("b", "full"), Survivor("c", "open"))
-    score = Score("array", "0", {}, 103, 1, 100, survivors, 1.0)
-    assert (score.equivalent, score.full) == (1, 101)
-    assert score.quick_share == pytest.approx(100 / 102)
-    assert score.full_share == pytest.approx(101 / 102)
+def _score(killed: int, *survivors: Survivor, block: str = "array") -> Score:
+    bench, source = mutation_score.bench_digest(block), mutation_score.source_digest(EXPERT_DESIGN, block)
+    return Score(block, bench, "tree", source, {}, killed + len(survivors), 1, killed, survivors, 1.0)
 
 
-def test_a_recorded_score_serves_only_the_bench_it_was_measured_with(tmp_path: Path) -> None:
+def test_shares_leave_out_what_is_proved_equivalent_or_held_to_be_so() -> None:
+    fates = ("equivalent", "full", "sealed", "prove", "unproved", "open")
+    score = _score(100, *(Survivor(str(n), fate) for n, fate in enumerate(fates)))
+    assert (score.found, score.testable) == (103, 104)
+    assert score.quick_share == pytest.approx(100 / 104)
+    assert score.gates_share == pytest.approx(103 / 104)
+    assert score.least_shares == pytest.approx((100 / 105, 103 / 105))
+
+
+def test_a_recorded_score_says_when_bench_or_rtl_changed_since(tmp_path: Path) -> None:
     table = tmp_path / "scores.json"
-    assert mutation_score.recorded("array", table) is None
-    score = Score("array", mutation_score.bench_digest("array"), {}, 10, 1, 9, (), 1.0)
-    mutation_score.record([score], table)
-    assert mutation_score.recorded("array", table) == pytest.approx(0.9)
+    assert mutation_table.recorded("array", EXPERT_DESIGN, table) is None
+    mutation_table.record([_score(9, Survivor("a", "full"))], table)
+    found = mutation_table.recorded("array", EXPERT_DESIGN, table)
+    assert found is not None
+    assert (found.quick_share, found.gates_share, found.tree_hash, found.stale) == (0.9, 1.0, "tree", "")
+    assert str(found) == "array 90.0%"
     kept = json.loads(table.read_text())
-    kept["array"]["bench"] = "another"
-    table.write_text(json.dumps(kept))
-    assert mutation_score.recorded("array", table) is None
+    for name, words in (("bench", "the bench changed since"), ("source", "the RTL it was graded with changed since")):
+        table.write_text(json.dumps({"array": kept["array"] | {name: "another"}}))
+        stale = mutation_table.recorded("array", EXPERT_DESIGN, table)
+        assert stale is not None
+        assert str(stale) == f"array 90.0% (stale: {words})"
+
+
+def test_triaged_faults_of_the_table_count_apart(tmp_path: Path) -> None:
+    table = tmp_path / "scores.json"
+    fault = next(iter(mutation_score.triage("control")))
+    mutation_table.record([_score(8, Survivor(fault, "unproved"), Survivor("b", "open"), block="control")], table)
+    found = mutation_table.recorded("control", EXPERT_DESIGN, table)
+    assert found is not None
+    assert found.quick_share == pytest.approx(8 / 9)
+    assert "unproved" not in table.read_text()
+
+
+def test_every_triaged_fault_has_a_reason() -> None:
+    for block in contracts.names():
+        assert all(reason.strip() for reason in mutation_score.triage(block).values())
+
+
+def test_a_fault_planted_for_good_breaks_a_property(mutants: Mutants, tmp_path: Path) -> None:
+    """The files of a mutant stand for the block in a proof: with its valid tied low nothing is wrong, or a beat is."""
+    kept = [prove.judge("activation", faulty_files(mutants, m, folder), POINT)
+            for m in mutants.mutations if (folder := tmp_path / str(m.number)).mkdir() is None]  # fmt: skip
+    states = [{outcome.state for _, outcome in found} for found in kept]
+    assert any("violated" in each for each in states)
+    assert any("violated" not in each for each in states)
 
 
 def test_benches_differ_by_what_they_are_made_of() -> None:

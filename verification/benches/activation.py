@@ -23,6 +23,7 @@ from verification.benches.scenario import (
 
 Int = NDArray[np.int64]
 
+EXTREMES = (-128, -1, 0, 127)
 ENTRIES = 256
 ADDRESS_BITS = 16
 START_CYCLES = 16
@@ -119,7 +120,7 @@ def _requests(rng: np.random.Generator, style: _Style, point: Mapping[str, int],
         return [_Request(x, True, t) for t in range(point["TABLES"]) for x in order]
     return [
         _Request(
-            rng.integers(-128, 128, point["T"]),
+            rng.choice(EXTREMES, point["T"]) if rng.random() < 0.1 else rng.integers(-128, 128, point["T"]),
             bool(rng.random() < style.looked_up),
             int(rng.integers(0, point["TABLES"])),
         )

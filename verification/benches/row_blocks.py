@@ -107,9 +107,19 @@ def random_param(rng: np.random.Generator, scale_bits: int) -> RequantParams:
 
 def upper_param(rng: np.random.Generator) -> RequantParams:
     """Parameters that show the sum's upper bits: a large bias and shift, and any multiplier."""
-    shift = int(rng.integers(25, SHIFT_MAX + 1))
+    shift = int(rng.integers(25, 42))
     most = min(BIAS_LIMIT, 1 << (shift + 6))
-    return RequantParams(int(rng.integers(-MULT_LIMIT, MULT_LIMIT)), int(rng.integers(-most, most)), shift)
+    mult = int(
+        rng.integers(-MULT_LIMIT, MULT_LIMIT) if rng.random() < 0.5 else rng.choice([-MULT_LIMIT, MULT_LIMIT - 1])
+    )
+    return RequantParams(mult, int(rng.integers(-most, most)), shift)
+
+
+def lower_param(rng: np.random.Generator) -> RequantParams:
+    """Parameters that show the sum's lower bits: small in everything."""
+    shift = int(rng.integers(1, 4))
+    most = 1 << (shift + 6)
+    return RequantParams(int(rng.choice([-3, -2, -1, 1, 2, 3])), int(rng.integers(-most, most)), shift)
 
 
 def late(interface: str, seen: Sequence[Seen], limits: Sequence[int], why: str) -> list[Mismatch]:

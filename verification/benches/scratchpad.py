@@ -16,6 +16,8 @@ GRAIN = (4, 8, 8)
 """Bits to a strobe of each writer."""
 READ_PORTS = tuple(f"r{p}_req" for p in range(READERS))
 WRITE_PORTS = tuple(f"w{p}" for p in range(WRITERS))
+NO_BYTE = 0.05
+"""Of writes that enable none."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _address(rng: random.Random, plan: _Plan, point: Mapping[str, int], port: in
 def _write(rng: random.Random, point: Mapping[str, int], port: int, address: int, full: bool) -> Payload:
     size = point["T"] * point["D"]
     count = 8 * size // GRAIN[port]
-    strobes = (1 << count) - 1 if full else rng.getrandbits(count)
+    strobes = (1 << count) - 1 if full else 0 if rng.random() < NO_BYTE else rng.getrandbits(count)
     return {"addr": address, "data": rng.getrandbits(8 * size), "strb": strobes}
 
 

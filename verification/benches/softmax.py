@@ -16,7 +16,9 @@ Int = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 LATENCY_LIMIT = 12
-COLS_MAX, MIDDLE_COLS = 4096, 1100
+COLS_MAX = 4096
+TOTALS = (3400, 1000, 400, 380)
+"""Columns of rows of which most count, so that their total may be any of many."""
 FRACTIONS = (2, 3, 4, 5)
 EVERY_SHARE = 0.25
 PACED_MORE = 350
@@ -84,16 +86,19 @@ def _mask(rng: np.random.Generator, rows: int, cols: int) -> Mask:
 
 def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     """The longest rows: equal scores, whose total is the largest, and in other rows one peak that in the second block
-    does not count. Of that block and a shorter one some elements count, so that totals of any size come.
+    does not count. Of that block and shorter ones some elements count, so that totals of any size come.
     """
     x = np.full((rows, COLS_MAX), -128)
     peak = rng.integers(0, COLS_MAX)
     x[1::2, peak] = 127
     every = np.ones((rows, COLS_MAX), dtype=np.bool_)
     column = np.arange(COLS_MAX)
-    some = column < rng.integers(COLS_MAX // 2 + 100, COLS_MAX + 1, (rows, 1))
-    few = column[:MIDDLE_COLS] < rng.integers(300, MIDDLE_COLS + 1, (rows, 1))
-    return [_Block(x, 5, every), _Block(x, 5, some & (column != peak)), _Block(x[:, :1].repeat(MIDDLE_COLS, 1), 5, few)]
+    some = column < rng.integers(3 * COLS_MAX // 4, COLS_MAX + 1, (rows, 1))
+    blocks = [_Block(x, 5, every), _Block(x, 5, some & (column != peak))]
+    for cols in TOTALS:
+        counted = column[:cols] < rng.integers(cols * 5 // 6, cols + 1, (rows, 1))
+        blocks.append(_Block(x[:, :1].repeat(cols, 1), 5, counted))
+    return blocks
 
 
 def _scenario(style: Style, rows: int, blocks: Sequence[_Block], seed: int) -> Scenario:

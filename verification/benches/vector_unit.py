@@ -27,7 +27,7 @@ from hwlib.numerics import (
     unpack,
 )
 from hwlib.numerics.requantize import encode_param
-from verification.benches.row_blocks import random_param, upper_param
+from verification.benches.row_blocks import lower_param, random_param, upper_param
 from verification.benches.scenario import (
     Beat,
     Drive,
@@ -47,8 +47,11 @@ BLOCK_LIMIT = 160
 DONE_LIMIT = 160
 PARAM_BITS = (11, 11, 8, 14, 16)
 """Sizes of the values that parameters bring to int8: normalised, sums, products and wide sums."""
-UPPER_SHARE = 0.2
-"""Of parameter entries that show a sum's upper bits."""
+UPPER_SHARE, LOWER_SHARE = 0.15, 0.15
+"""Of parameter entries that show a sum's upper bits, and its lower ones."""
+UPPER_SHIFT, UPPER_USED = 27, 0.4
+"""Entries of at least so great a shift are used by this share of the element-wise instructions."""
+FAR_TRIES, SOON = 8, 1 << 14
 FAR_SHARE = 0.3
 """Of second operands whose row-blocks lie anywhere."""
 NORMS = ("LAYERNORM", "RMSNORM")
@@ -62,7 +65,7 @@ PLANES = 3
 
 @dataclass(frozen=True)
 class _Style:
-    """How a scenario differs: kinds used, memory latency and refusals, sizes, reset in mid-flight."""
+    """How a scenario differs: kinds used, memory latency and refusals, sizes, a reset, `least` transfers."""
 
     name: str
     kinds: tuple[str, ...] = KINDS
@@ -71,13 +74,14 @@ class _Style:
     cols: tuple[int, int] = (1, 40)
     blocks: int = 4
     reset: bool = False
+    least: int = 0
 
 
 STYLES = (
     _Style("norms", NORMS, (4, 4)),
     _Style("softmax", ("SOFTMAX", "SOFTMAX CAUSAL"), (3, 3)),
-    _Style("elements", ("ADD", "MUL", "ROPE"), (4, 4)),
-    _Style("wide", WIDE_KINDS, (4, 4)),
+    _Style("elements", ("ADD", "MUL", "ROPE"), (4, 4), least=200),
+    _Style("wide", WIDE_KINDS, (4, 4), least=200),
     _Style("mixed", latency=(1, 4), stall=0.3),
     _Style("slow-memory", latency=(1, 12), stall=0.6, cols=(1, 12)),
     _Style("long-rows", latency=(1, 1), cols=(100, 130), blocks=2),
@@ -133,7 +137,7 @@ class _Plan:
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Kinds of instructions by themselves, all mixed, slow memory, long rows, and a reset in mid-flight."""
     count = max(20, -(-transactions // len(STYLES)))
-    return [_scenario(style, point, count, seed * len(STYLES) + index) for index, style in enumerate(STYLES)]
+    return [_scenario(style, point, max(count, style.least), seed * len(STYLES) + i) for i, style in enumerate(STYLES)]
 
 
 def _scenario(style: _Style, point: Mapping[str, int], count: int, seed: int) -> Scenario:
@@ -167,7 +171,9 @@ def _transfers(plan: _Plan) -> int:
 
 def _params(rng: np.random.Generator, entries: int) -> list[RequantParams]:
     ordinary = [random_param(rng, int(rng.choice(PARAM_BITS))) for _ in range(entries)]
-    return [upper_param(rng) if rng.random() < UPPER_SHARE else each for each in ordinary]
+    kinds = rng.random(entries)
+    return [upper_param(rng) if kind < UPPER_SHARE else lower_param(rng) if kind > 1 - LOWER_SHARE else each
+            for each, kind in zip(ordinary, kinds, strict=True)]  # fmt: skip
 
 
 def _par_beats(params: Sequence[RequantParams], plan: _Plan) -> list[Beat]:
@@ -187,10 +193,12 @@ def _add_instruction(plan: _Plan, style: _Style, kind: str) -> None:
     out = _output(plan, (source, b), blocks, cols, flags)
     span = source.span if "WIDE" in flags else out.span if "WIDE_OUT" in flags else _valid(rng, plan.tile, cols)
     entries = len(plan.params)
+    uppers = [] if op in NORMS else [n for n, p in enumerate(plan.params[:-1]) if p.shift >= UPPER_SHIFT]
     operands = {
         "a_addr": a.addr, "b_addr": b.addr, "o_addr": out.addr, "row_blocks": blocks, "cols": cols,
         "a_stride": a.stride, "b_stride": b.stride, "o_stride": out.stride,
-        "p_addr": int(rng.integers(0, entries - (cols if op in NORMS else 2) + 1)),
+        "p_addr": int(rng.choice(uppers)) if uppers and rng.random() < UPPER_USED
+        else int(rng.integers(0, entries - (cols if op in NORMS else 2) + 1)),
         "r_addr": int(rng.integers(0, 4096)), "frac": int(rng.integers(2, 6)), "span": span,
     }  # fmt: skip
     instruction = isa.Instruction(op, operands, frozenset(flags))
@@ -226,18 +234,23 @@ def _allocate(plan: _Plan, blocks: int, cols: int, planes: int, like: _Group | N
     span = like.span if like else apart * int(rng.choice([-1, 1])) % ADDRESSES
     apart = min(span, ADDRESSES - span)
     stride = PLANES * apart + int(rng.integers(0, 4)) if near else words + int(rng.integers(0, 4))
-    start, size = plan.cursor, (blocks * stride if near else 0) + planes * apart + int(rng.integers(0, 50))
-    plan.cursor, plan.used = (start + size) % ADDRESSES, plan.used + size
-    if plan.used > ADDRESSES:
-        raise AssertionError("a scenario's operands do not fit the memory")
-    group = _Group((start if span == apart else start + (planes - 1) * apart) % ADDRESSES, stride, span, planes, near)
-    for k in range(planes):
-        for i in range(blocks):
-            for w in range(words):
-                address = (group.plane(k) + i * stride + w) % ADDRESSES
-                if address in plan.image:
-                    raise AssertionError("two operands of a scenario overlap")
-                plan.image[address] = plan.memory[address] = int.from_bytes(rng.bytes(plan.word_bytes), "little")
+    size = (blocks * stride if near else 0) + planes * apart + int(rng.integers(0, 50))
+    while True:
+        start = plan.cursor if span == apart else plan.cursor + (planes - 1) * apart
+        group = _Group(start % ADDRESSES, stride, span, planes, near)
+        inside = [
+            (group.plane(k) + i * stride + w) % ADDRESSES
+            for k in range(planes) for i in range(blocks) for w in range(words)
+        ]  # fmt: skip
+        taken = any(address in plan.image for address in inside)
+        step = words if taken else size
+        plan.cursor, plan.used = (plan.cursor + step) % ADDRESSES, plan.used + step
+        if plan.used > ADDRESSES:
+            raise AssertionError("a scenario's operands do not fit the memory")
+        if not taken:
+            break
+    for address in inside:
+        plan.image[address] = plan.memory[address] = int.from_bytes(rng.bytes(plan.word_bytes), "little")
     return group
 
 
@@ -248,21 +261,22 @@ def _second(plan: _Plan, source: _Group, blocks: int, cols: int) -> _Group:
         return source.part(int(plan.rng.integers(source.planes)), 1)
     if kind < 0.3:
         return _Group(_allocate(plan, 1, cols, 1).addr, 0, 0, 1)
-    if source.planes == 1 and kind < 0.3 + FAR_SHARE:
+    if source.planes == 1 and plan.used < SOON and kind < 0.3 + FAR_SHARE:
         return _anywhere(plan, blocks, cols) or _allocate(plan, blocks, cols, 1, source)
     return _allocate(plan, blocks, cols, source.planes, source if source.span else None)
 
 
 def _anywhere(plan: _Plan, blocks: int, cols: int) -> _Group | None:
-    """Row-blocks at any start and stride, if none of their words is used and the words behind are not about to be."""
-    start, stride = (int(plan.rng.integers(ADDRESSES)) for _ in range(2))
-    used = [(start + i * stride + w) % ADDRESSES for i in range(blocks) for w in range(plan.words(cols))]
-    apart = len(set(used)) == len(used) and not any(address in plan.image for address in used)
-    if not apart or any((address - plan.cursor) % ADDRESSES < ADDRESSES // 2 for address in used):
-        return None
-    for address in used:
-        plan.image[address] = plan.memory[address] = int.from_bytes(plan.rng.bytes(plan.word_bytes), "little")
-    return _Group(start, stride, 0, 1)
+    """Row-blocks at any start and stride whose words are not used, nor behind the cursor where they might soon be."""
+    for _ in range(FAR_TRIES):
+        start, stride = (int(plan.rng.integers(ADDRESSES)) for _ in range(2))
+        words = [(start + i * stride + w) % ADDRESSES for i in range(blocks) for w in range(plan.words(cols))]
+        free = not any(word in plan.image or (word - plan.cursor) % ADDRESSES < SOON for word in words)
+        if free and len(set(words)) == len(words):
+            for word in words:
+                plan.image[word] = plan.memory[word] = int.from_bytes(plan.rng.bytes(plan.word_bytes), "little")
+            return _Group(start, stride, 0, 1)
+    return None
 
 
 def _output(plan: _Plan, operands: Sequence[_Group], blocks: int, cols: int, flags: Sequence[str]) -> _Group:

@@ -32,7 +32,7 @@ _PACE = ("at most ", "within ", " cycles", " ahead")
 
 def settings(candidate: Candidate, context: Context) -> str:
     """Where and how it is tried. The seed goes with the content; the design's own point matters as one not drawn."""
-    drawn = "" if candidate.whole else points(candidate.scope, _used(candidate), _seed(candidate))
+    drawn = "" if candidate.top == "top" else points(candidate.scope, _used(candidate), _seed(candidate))
     return f"{drawn} {bench_digest()} {_room_digest()}"
 
 
