@@ -71,7 +71,7 @@ def test_waiting_for_a_review_is_no_error_and_a_fault_is_one_without_its_text(sp
     class Broken(ToyEvaluator):
         """A judge whose tool is gone."""
 
-        def check_block(self, design: object, block: str, gate: str) -> Any:
+        def check_block(self, *judged: object, **how: object) -> Any:
             raise InputError(f"the tool is gone: {KEY}")
 
     with pytest.raises(InputError):
