@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from agents import campaign as campaigns
-from agents import decisions, limits
+from agents import checkpoints as checkpointing
+from agents import decisions, limits, traces, watching
 from agents.campaign import Campaign, Settings
 from agents.designers import Designer
 from agents.evaluator import Evaluator
@@ -57,6 +58,7 @@ def start_campaign(
     prices: Path | None = None,
     drafts: int = 1,
     without: tuple[str, ...] = (),
+    checkpoints: str = "",
     progress: Progress = silent,
     evaluators: Evaluators = flow_evaluator,
     designers: Designers | None = None,
@@ -64,7 +66,8 @@ def start_campaign(
     """Create the campaign and run it to its end, a review wait or a stop. `name` defaults to the spec's name.
 
     `model` is what --model says (`models.team`), `prices` a table over the shipped one, `drafts` how many of each order
-    an LLM designer writes, `without` what it does without (`roles.omissions`). `evaluators` and `designers`
+    an LLM designer writes, `without` what it does without (`roles.omissions`), `checkpoints` the PostgreSQL server for
+    the graph's checkpoints (`agents.checkpoints`; empty: a file in the campaign's folder). `evaluators` and `designers`
     make the judge and the designer, in place of the real judge and the one that is asked for.
     Raises InputError if a campaign of that name exists, or the spec, model, key, prices or budget is bad; a campaign
     that fails so before it judged anything leaves nothing behind.
@@ -74,6 +77,7 @@ def start_campaign(
     settings = Settings(
         name=name or asked.name, designer=designer, model=model, seed=seed, budget=budget or Budget(), review=review,
         prices=_prices(model, prices), drafts=drafts, without=without,
+        checkpoints=checkpoints,
     )  # fmt: skip
     return _begin(asked, settings, progress, evaluators, designers)
 
@@ -95,6 +99,8 @@ def _begin(
     """Create the campaign, `prepare` it and run it."""
     limits.check(settings.budget)
     campaigns.check_free(settings.name)
+    checkpointing.check(settings.checkpoints)
+    traces.check()
     evaluator = evaluators(spec)
     campaign = Campaign.create(spec, settings)
     try:
@@ -122,7 +128,7 @@ def replay_campaign(
             raise InputError("its designer came through rtloom mcp and is not recorded", f"campaign '{name}'")
         budget = old.settings.budget.model_copy(update={"wall_s": None})
         settings = old.settings.model_copy(
-            update={"name": called or f"{name}-replay", "replay": True, "budget": budget}
+            update={"name": called or f"{name}-replay", "replay": True, "budget": budget, "checkpoints": ""}
         )
         known = old.ledger.revisions()
         result = _begin(old.spec, settings, progress, evaluators, designers, lambda new: new.remember(old))
@@ -151,15 +157,18 @@ def _run(
     from agents import runner
     from agents.designers.choose import designer_for
 
-    with campaign.locked(), closed_on_interrupt():
+    with (
+        campaign.locked(), closed_on_interrupt(), watching.kept(campaign, progress) as told,
+        traces.opened(told) as spans,
+    ):  # fmt: skip
         try:
             evaluator = evaluators(campaign.spec)
-            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, progress)
-            shop = Workshop(campaign, made, evaluator, progress)
-            _, why = runner.run(shop)
+            made = designers(campaign, evaluator) if designers else designer_for(campaign, evaluator, told, spans)
+            _, why = runner.run(Workshop(campaign, made, evaluator, told, traces=spans))
         except InputError:
             spent = campaign.ledger.spent()
             if fresh and not spent.evaluations and not spent.tokens:
+                checkpointing.forget(campaign)
                 campaign.remove()
             raise
     status = _status(campaign)
@@ -179,6 +188,12 @@ def campaign_status(name: str) -> CampaignStatus:
     """The campaign at a glance; reads only, works while it runs."""
     with _opened(name) as campaign:
         return _status(campaign)
+
+
+def follow_campaign(name: str, poll_s: float = watching.POLL_S) -> Iterator[watching.Glance]:
+    """What the campaign does, every `poll_s`, until no process works on it; reads only."""
+    with _opened(name) as campaign:
+        yield from watching.glances(campaign, poll_s)
 
 
 def list_campaigns() -> list[CampaignStatus]:
@@ -274,6 +289,7 @@ def _status(campaign: Campaign) -> CampaignStatus:
         pareto=pareto_front(known),
         lessons=campaign.ledger.lessons(before=10**9),
         spending=_spending(campaign),
+        why=campaign.ledger.fact("why"),
     )
 
 

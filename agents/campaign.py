@@ -50,6 +50,8 @@ class Settings(BaseModel):
     """Of the models of this campaign, where they are known; as listed when it began."""
     replay: bool = False
     """Models answer from what was recorded, without a network."""
+    checkpoints: str = ""
+    """The PostgreSQL server that has the graph's checkpoints, without a password; empty for the campaign's folder."""
 
 
 def home() -> Path:
@@ -138,7 +140,7 @@ class Campaign:
 
     @property
     def checkpoints(self) -> Path:
-        """The graph's checkpoints (SQLite)."""
+        """The graph's checkpoints (SQLite), unless a server has them."""
         return self.folder / "checkpoints.sqlite"
 
     @property

@@ -20,6 +20,7 @@ from langgraph.types import Send, interrupt
 
 from agents.state import BlockResult, BlockState, State
 from agents.steps import blocks, planning, whole
+from agents.traces import node
 from agents.workshop import TOP_LEVEL, Workshop
 from hwlib.errors import InputError
 
@@ -113,16 +114,16 @@ def build(
 ) -> CompiledStateGraph[State, Workshop, State, State]:
     """The campaign's graph over `checkpointer`. Without `context` it can be looked at, not run."""
     block = StateGraph(BlockState, context_schema=context, output_schema=BlockResult)
-    block.add_node("write", write)
-    block.add_node("verify", verify)
+    block.add_node("write", node(write))
+    block.add_node("verify", node(verify))
     block.add_edge(START, "write")
     block.add_edge("write", "verify")
     block.add_conditional_edges("verify", lambda s: END if s["done"] else "write", ["write", END])
 
     graph = StateGraph(State, context_schema=context)
     graph.add_node("block", block.compile())
-    for node in (plan, climb, assemble, gate, measure, decide, review, accept, settle):
-        graph.add_node(node.__name__, node)
+    for step in (plan, climb, assemble, gate, measure, decide, review, accept, settle):
+        graph.add_node(step.__name__, node(step))
     graph.add_edge(START, "plan")
     graph.add_conditional_edges("plan", to_blocks, ["block", "climb", "assemble", "settle"])
     graph.add_edge("block", "climb")

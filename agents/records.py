@@ -163,6 +163,8 @@ class CampaignStatus:
     lessons: tuple[str, ...] = ()
     spending: Spending | None = None
     """Where the model calls went; None before there are any."""
+    why: str = ""
+    """Why it last ended, waited or stopped; empty while it runs."""
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from agents import decisions
+from agents import checkpoints, decisions
 from agents.graph import build
 from agents.records import CampaignState, Cost
 from agents.workshop import Workshop
@@ -26,15 +22,22 @@ _STEPS = 1_000_000
 def run(shop: Workshop) -> tuple[CampaignState, str]:
     """Run or continue the campaign; the caller holds its lock. Returns its state and why it is in it."""
     ledger = shop.campaign.ledger
-    with _checkpoints(shop) as saver:
+    with checkpoints.opened(shop.campaign) as (saver, thread):
         graph = build(saver)
         config: RunnableConfig = {
-            "configurable": {"thread_id": shop.campaign.name},
+            "configurable": {"thread_id": thread},
             "max_concurrency": shop.campaign.settings.workers,
             "recursion_limit": _STEPS,
         }
         ledger.set_fact("state", "running")
-        state, why = _advance(graph, config, shop)
+        ledger.set_fact("why", "")
+        about = {
+            "rtloom.campaign.name": shop.campaign.name,
+            "rtloom.campaign.designer": shop.campaign.settings.designer,
+        }
+        with shop.traces.span("campaign", about) as note:
+            state, why = _advance(graph, config, shop)
+            note({"rtloom.campaign.state": state})
     ledger.set_fact("state", state)
     ledger.set_fact("why", why)
     return state, why
@@ -76,13 +79,3 @@ def _answer(values: dict[str, Any], shop: Workshop) -> dict[str, object] | None:
     """The decision on the waiting revision's tree, if a person has made one and the tree is still that."""
     found = decisions.standing(shop.campaign, shop.revision(values["revision"]))
     return None if found is None else {"approve": found[0], "reason": found[1]}
-
-
-@contextmanager
-def _checkpoints(shop: Workshop) -> Iterator[SqliteSaver]:
-    connection = sqlite3.connect(shop.campaign.checkpoints, check_same_thread=False, timeout=30)
-    try:
-        connection.execute("pragma journal_mode=wal")
-        yield SqliteSaver(connection)
-    finally:
-        connection.close()

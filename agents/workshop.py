@@ -16,6 +16,7 @@ from agents.limits import BLOCK_EVALUATIONS, DESIGN_EVALUATIONS
 from agents.progress import Event, Kind, Progress
 from agents.records import GateOutcome, Revision
 from agents.state import Order, State
+from agents.traces import Traces, Untraced, Value
 from hwlib import contracts
 from hwlib.design import Manifest
 
@@ -40,6 +41,7 @@ class Workshop:
     evaluator: Evaluator
     progress: Progress
     clock: limits.Clock = field(default_factory=limits.Clock)
+    traces: Traces = field(default_factory=Untraced)
 
     def tell(self, kind: Kind, node: str, round_: int, *, block: str = "", gate: str = "", text: str = "",
              seconds: float = 0.0) -> None:  # fmt: skip
@@ -143,7 +145,10 @@ def run_gates(gates: Sequence[str], scope: str, key: str, number: int, run: Call
             return (*outcomes, GateOutcome("budget", scope, False, (str(error),)))
         shop.tell("start", "verify", number, block=scope, gate=name)
         begin = time.monotonic()
-        outcome = run(name)
+        about: dict[str, Value] = {"rtloom.gate.name": name, "rtloom.gate.scope": scope, "rtloom.round": number}
+        with shop.traces.span(f"gate {name}", about) as note:
+            outcome = run(name)
+            note({"rtloom.gate.passed": outcome.passed})
         outcomes.append(outcome)
         first = "" if outcome.passed else (outcome.findings or ("refused",))[0]
         shop.tell("done" if outcome.passed else "fail", "verify", number, block=scope, gate=name, text=first,

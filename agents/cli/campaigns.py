@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agents.cli import following
 from agents.cli.output import Json, print_json, show
 from agents.cli.seeds import Seed
 from agents.cli.spending import headline, spending_tables
@@ -29,6 +30,14 @@ MODEL_HELP = (
 PRICES_HELP = "A table of models' prices, over the shipped one and your own (docs/campaigns.md)."
 DRAFTS_HELP = "llm only: drafts of each order, of which the best is taken; fewer where the evaluations allow no more."
 WITHOUT_HELP = "llm only: go without planner, lessons, condensation or roles (see rtloom ablate); repeat for more."
+CHECKPOINTS_HELP = (
+    "A PostgreSQL server for the checkpoints, postgresql://USER@HOST:PORT/DATABASE without a password "
+    "(docs/campaigns.md); default: a file in the campaign's folder."
+)
+FOLLOW_HELP = (
+    "Show live what it does until it ends, from another terminal; Ctrl-C leaves it alone. With --json, an object a "
+    "line for each step, then the status."
+)
 BUDGET_HELP = (
     "A hard limit, NAME=VALUE; repeat for more. Names: rounds, evaluations, wall_s, tokens, money_usd. At a limit the "
     "campaign ends with its best design; a step that has begun is finished."
@@ -60,6 +69,7 @@ def run(
     drafts: Annotated[int, typer.Option(min=1, max=8, help=DRAFTS_HELP)] = 1,
     without: Annotated[list[str] | None, typer.Option(metavar="PART", help=WITHOUT_HELP)] = None,
     seed: Seed = 0,
+    checkpoints: Annotated[str, typer.Option(metavar="URL", help=CHECKPOINTS_HELP)] = "",
     review: Annotated[
         ReviewChoice, typer.Option(help="wait: stop for `rtloom review` at each better design.")
     ] = ReviewChoice.AUTO,
@@ -78,7 +88,7 @@ def run(
         as_json,
         lambda progress: api.start_campaign(
             asked, designer=designer.value, model=model, budget=limits, seed=seed, review=review.value, name=called,
-            prices=prices, drafts=drafts, without=tuple(without or ()), progress=progress,
+            prices=prices, drafts=drafts, without=tuple(without or ()), checkpoints=checkpoints, progress=progress,
         ),
     )  # fmt: skip
 
@@ -147,14 +157,18 @@ def _next_steps(result: CampaignResult) -> list[str]:
 
 def status(
     campaign: Annotated[str, typer.Argument(help="The campaign's name.")],
+    follow: Annotated[bool, typer.Option("--follow", help=FOLLOW_HELP)] = False,
     as_json: Json = False,
 ) -> None:
     """Show a campaign: state, round, spending, revisions, best design, lessons."""
     from agents import api
 
+    if follow and not following.follow(campaign, as_json):
+        return
     found, revisions = api.campaign_status(campaign), api.revisions(campaign)
     if as_json:
-        print_json("status", status_data(found) | {"revision_list": [revision_data(r) for r in revisions]})
+        figures = status_data(found) | {"revision_list": [revision_data(r) for r in revisions]}
+        print_json("status", figures, one_line=follow)
         return
     tables = spending_tables(found.spending) if found.spending else []
     show(status_table(found), _revision_table(revisions), *tables, *(f"Lesson: {lesson}" for lesson in found.lessons))
@@ -216,7 +230,8 @@ def status_data(found: CampaignStatus) -> dict[str, Any]:
     return {
         "name": found.name, "folder": found.folder, "state": found.state, "designer": found.designer,
         "model": found.model, "seed": found.seed, "round": found.round, "budget": found.budget,
-        "spent": cost_data(found.spent), "objective": found.objective, "revisions": found.revisions,
+        "spent": cost_data(found.spent), "left": following.left(found.spent, found.budget), "why": found.why,
+        "objective": found.objective, "revisions": found.revisions,
         "baseline": revision_data(found.baseline), "best": revision_data(found.best),
         "pareto": [r.revision for r in found.pareto], "lessons": found.lessons, "spending": found.spending,
     }  # fmt: skip
@@ -248,11 +263,12 @@ def status_table(found: CampaignStatus) -> Table:
     from rich.table import Table
 
     table = Table(title=f"Campaign {found.name}: {found.state}", title_justify="left", show_header=False)
-    spent, budget = found.spent, found.budget
+    budget = found.budget
     table.add_row("designer", " ".join(part for part in (found.designer, found.model) if part))
+    if found.why:
+        table.add_row("why", found.why)
     table.add_row("round", f"{found.round} of at most {budget.rounds - 1}")
-    table.add_row("spent", f"{spent.evaluations} evaluations, {spent.wall_s:.0f} s, {spent.tokens} tokens, "
-                           f"{spent.money_usd:.2f} USD")  # fmt: skip
+    table.add_row("spent", following.spent_line(found.spent, budget))
     if found.spending:
         table.add_row("model calls", headline(found.spending))
     shown = f"first {_objective(found.baseline)}, best {_objective(found.best)}"

@@ -25,6 +25,8 @@ class Board:
         self._cells: dict[str, dict[str, Text]] = {}
         self._recent: list[str] = []
         self._headline = Text("starting")
+        self.spent = ""
+        """What is spent, of how much; a line of its own where it is known."""
         self._begin = time.monotonic()
 
     def take(self, event: Event) -> None:
@@ -46,6 +48,8 @@ class Board:
     def __rich__(self) -> Table:
         grid = Table.grid()
         grid.add_row(Text.assemble(self._headline, f"  {time.monotonic() - self._begin:.0f} s"))
+        if self.spent:
+            grid.add_row(Text(f"spent {self.spent}"))
         grid.add_row(self._blocks())
         for line in self._recent:
             grid.add_row(Text(line, style="dim", overflow="ellipsis", no_wrap=True))

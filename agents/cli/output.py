@@ -28,12 +28,12 @@ SCHEMA_VERSION = 1
 ROOT = Path(__file__).parents[2]
 
 
-def print_json(command: str, figures: Mapping[str, Any]) -> None:
+def print_json(command: str, figures: Mapping[str, Any], one_line: bool = False) -> None:
     """Print the command's one object."""
-    print(json_text(command, figures))
+    print(json_text(command, figures, one_line))
 
 
-def json_text(command: str, figures: Mapping[str, Any]) -> str:
+def json_text(command: str, figures: Mapping[str, Any], one_line: bool = False) -> str:
     """The command's one object: schema, command, revision of rtloom, tool versions, then `figures`."""
     head = {
         "schema": f"rtloom/{command.replace(' ', '-')}/{SCHEMA_VERSION}",
@@ -41,7 +41,7 @@ def json_text(command: str, figures: Mapping[str, Any]) -> str:
         "revision": software_revision(),
         "tools": tool_versions(),
     }
-    return json.dumps(_plain(head | dict(figures)), indent=2, allow_nan=False)
+    return json.dumps(_plain(head | dict(figures)), indent=None if one_line else 2, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

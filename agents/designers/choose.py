@@ -12,14 +12,18 @@ from agents.designers.space import Space
 from agents.evaluator import Evaluator
 from agents.models import Listener, Model, Request
 from agents.progress import Event, Progress, silent
+from agents.traces import Traces, Untraced
 from hwlib.errors import InputError
 
 _NODES = {"planner": "plan", "rtl_writer": "write", "verifier": "verify"}
 _SHOWN_S = 0.25
 """A stream's tokens are told this often."""
+_UNTRACED = Untraced()
 
 
-def designer_for(campaign: Campaign, evaluator: Evaluator, progress: Progress = silent) -> Designer:
+def designer_for(
+    campaign: Campaign, evaluator: Evaluator, progress: Progress = silent, traces: Traces = _UNTRACED
+) -> Designer:
     """Make the campaign's designer. InputError for an unknown model or a missing key."""
     space = Space(campaign.spec, evaluator.model_cycles)
     if campaign.settings.designer == "search":
@@ -27,10 +31,10 @@ def designer_for(campaign: Campaign, evaluator: Evaluator, progress: Progress = 
     if campaign.settings.designer == "mcp":
         mend = f"go on with it: rtloom mcp --campaign {campaign.name}"
         raise InputError(f"campaign '{campaign.name}' is driven by an MCP client", str(campaign.folder), mend)
-    return _llm_designer(campaign, space, progress)
+    return _llm_designer(campaign, space, progress, traces)
 
 
-def _llm_designer(campaign: Campaign, space: Space, progress: Progress) -> Designer:
+def _llm_designer(campaign: Campaign, space: Space, progress: Progress, traces: Traces) -> Designer:
     """Imports the providers' clients only here: they take seconds."""
     from agents.designers.llm import LlmDesigner
     from agents.models.meter import Metered, Purse
@@ -41,14 +45,14 @@ def _llm_designer(campaign: Campaign, space: Space, progress: Progress) -> Desig
     purse = Purse(campaign.ledger, settings.budget)
 
     def make(word: str) -> Model:
-        recorded = _recorded(campaign, word, progress)
+        recorded = _recorded(campaign, word, progress, traces)
         return Metered(recorded, campaign.ledger, settings.budget, settings.prices, purse)
 
     team = Team.of(cast(settings.model), make)
     return LlmDesigner(team, TemplateLibrary(), space, drafts=settings.drafts, without=settings.without)
 
 
-def _recorded(campaign: Campaign, word: str, progress: Progress) -> Model:
+def _recorded(campaign: Campaign, word: str, progress: Progress, traces: Traces) -> Model:
     """The model `word` names, each of its answers kept; in a replay, the kept answers alone."""
     from agents.models.record import Recorded, Replay
 
@@ -56,8 +60,10 @@ def _recorded(campaign: Campaign, word: str, progress: Progress) -> Model:
         return Replay(word.partition("@")[0], campaign.exchanges)
     from agents.models.choose import client
     from agents.models.retry import Retrying
+    from agents.models.traced import TracedCalls
 
-    return Recorded(Retrying(client(word, _telling(progress))), campaign.exchanges)
+    called = TracedCalls(client(word, _telling(progress)), word, traces)
+    return Recorded(Retrying(called), campaign.exchanges)
 
 
 def _telling(progress: Progress) -> Listener:

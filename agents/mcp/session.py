@@ -11,7 +11,7 @@ from typing import cast
 
 import yaml
 
-from agents import api, limits
+from agents import api, limits, traces, watching
 from agents import campaign as campaigns
 from agents.campaign import Campaign, Settings
 from agents.designers import BlockCost, Designer, Files
@@ -112,14 +112,15 @@ def opened(
 
     InputError if it is another designer's, another process holds it, or `design` is the expert's.
     """
+    traces.check()
     fresh = name not in campaigns.names()
     campaign = _begun(name, spec, design, budget, evaluators) if fresh else _continued(name, design)
     try:
-        with campaign.locked():
+        with campaign.locked(), watching.kept(campaign, plain()) as told, traces.opened(told) as spans:
             evaluator = evaluators(campaign.spec)
             campaign.ledger.set_fact("state", "running")
             nobody = cast(Designer, None)  # the client decides: no step that asks a designer is run
-            yield Session(Workshop(campaign, nobody, evaluator, plain(), limits.Clock()), Drafts(campaign))
+            yield Session(Workshop(campaign, nobody, evaluator, told, limits.Clock(), spans), Drafts(campaign))
             campaign.ledger.set_fact("state", "accepted" if best_revision(campaign) else "stopped")
     finally:
         campaign.close()

@@ -18,7 +18,7 @@ from agents.designers.space import Space
 from agents.evaluator import Evaluator
 from agents.models.meter import Metered
 from agents.models.openai_chat import OpenAIChat
-from agents.models.prices import FREE
+from agents.models.prices import FREE, Price
 from agents.models.record import Recorded
 from agents.models.retry import Retrying
 from agents.records import Budget, CampaignResult
@@ -46,14 +46,14 @@ def swap(block: str, old: str, new: str) -> Answer:
 
 @contextmanager
 def campaign(
-    *script: Answer, rounds: int = 2, name: str = "toy", drafts: int = 1, **budget: Any
+    *script: Answer, rounds: int = 2, name: str = "toy", drafts: int = 1, price: Price = FREE, **budget: Any
 ) -> Iterator[tuple[CampaignResult, Server]]:
     """Run a campaign against `script`."""
     with serving(*script) as server:
 
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
-            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": FREE})
+            metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": price})
             return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles), drafts=drafts)
 
         limits = Budget(rounds=rounds, **budget)
@@ -173,6 +173,18 @@ def test_a_token_budget_is_hard() -> None:
         assert result.status.spent.tokens == 17
         assert any("budget: 20000 tokens" in lesson for lesson in result.status.lessons)
         assert result.why == "budget: 20000 tokens"
+        assert result.accepted is not None
+
+
+def test_a_money_budget_is_hard() -> None:
+    """It pays for the longest answer once; what the first one took is then lacking."""
+    price, script = Price(input=0.001, output=10), (order("array"), swap("array", "plain", "quick"))
+    with campaign(*script, price=price, money_usd=0.16001, rounds=5) as (result, server):
+        assert len(server.asked) == 1
+        assert result.status.spent.money_usd == pytest.approx(5e-5, rel=1e-3)
+        assert result.why == "budget: 0.16 USD"
+        assert result.accepted is not None
+        assert result.accepted.round == 0
 
 
 def test_every_exchange_is_kept() -> None:
