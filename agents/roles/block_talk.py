@@ -32,21 +32,22 @@ def turn(model: Model, role: str, order: WorkOrder, messages: Messages, accept: 
     return ask(model, request, BlockAnswer, accept)
 
 
-def opened(order: WorkOrder, files: Files, findings: Sequence[str], *, writing: bool) -> Messages:
-    """A new conversation: contract, order and the block as it is; `writing`: the writer is asked."""
+def opened(order: WorkOrder, files: Files, findings: Sequence[str], *, writing: bool, tools: str = "") -> Messages:
+    """A new conversation: contract, order and the block as it is; `writing`: the writer is asked, told of `tools`."""
     contract = contracts.load(order.block)
     return prompts.begin(
         "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
-        findings=bounds.shortened(findings), files=files, writing=writing,
+        findings=bounds.shortened(findings), files=files, writing=writing, tools=tools,
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
 
 
-def mended(talk: Messages, findings: Sequence[str]) -> Messages:
-    """`talk` with the writer asked to mend; findings that were said already are not said again."""
+def mended(talk: Messages, findings: Sequence[str], tools: str) -> Messages:
+    """`talk` with the writer asked to mend, and told of `tools`; findings that were said already are not said again."""
     heard = "\n".join(message.text for message in talk)
     fresh = [finding for finding in findings if not _in(finding, heard)]
-    return _further(talk, "rtl_writer", prompts.turn("rtl_writer", "turn", findings=bounds.shortened(fresh)))
+    text = prompts.turn("rtl_writer", "turn", findings=bounds.shortened(fresh), tools=tools)
+    return _further(talk, "rtl_writer", text)
 
 
 def _in(finding: str, heard: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pydantic import ValidationError
+
 from agents.designers import Files, WorkOrder
 from agents.models import Message, Model
 from agents.roles import block_talk, bounds, prompts
@@ -47,8 +49,10 @@ def write(
     """
     left = desk.campaign.settings.tool_rounds
     draft = parent
-    fresh = block_talk.opened(order, parent, findings, writing=True)
-    messages = block_talk.mended(talk, findings) or fresh
+    checks = desk.campaign.settings.tool_checks - sum(_judging(message.text) for message in talk)
+    tools = turns_left(left, checks)
+    fresh = block_talk.opened(order, parent, findings, writing=True, tools=tools)
+    messages = block_talk.mended(talk, findings, tools) or fresh
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
         try:
@@ -56,13 +60,14 @@ def write(
         except DoesNotFit:
             if messages is fresh:
                 raise
-            messages = fresh = block_talk.opened(order, draft, findings, writing=True)
+            messages = fresh = block_talk.opened(order, draft, findings, writing=True, tools=tools)
             continue
         turn, draft = said.value, said.value.draft
         if not turn.answer.calls and not turn.refused:
             return Said(draft, said.messages)
         left -= 1
-        results = _results(turn, replace(desk, draft=draft), left)
+        checks -= 0 if turn.refused else sum(call.judges for call in turn.answer.calls)
+        results = f"{_results(turn, replace(desk, draft=draft))}\n{turns_left(left, checks)}"
         messages = block_talk.answered(said.messages, results)
         if not messages:
             messages = _anew(block_talk.opened(order, draft, findings, writing=True), turn.answer, results)
@@ -80,7 +85,8 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
     try:
         if answer.calls and not tools:
             raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
-        changed = apply(answer, draft, block) if answer.files or answer.edits else draft
+        said_again = not answer.edits and all(draft.get(file.name) == file.text for file in answer.files)
+        changed = draft if said_again else apply(answer, draft, block)
         if not answer.calls and (changed == parent or not changed):
             raise ValueError("nothing was changed")
     except ValueError as error:
@@ -90,15 +96,32 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
     return _Turn(changed, answer)
 
 
-def _results(turn: _Turn, desk: Desk, left: int) -> str:
+def _results(turn: _Turn, desk: Desk) -> str:
     """What the calls gave, one after the other, within bounds; of a refused answer why."""
     parts = [f"{REFUSED}{turn.refused}\n"] if turn.refused else []
     for number, call in enumerate([] if turn.refused else turn.answer.calls):
         room = max(0, RESULTS - sum(map(len, parts)))
         text = cut(use(call, desk), room) if number < CALLS else f"refused: at most {CALLS} calls in an answer"
         parts.append(f"## {_named(call)}\n{text}\n")
-    parts.append(f"You may ask for tools {left} more times." if left else "No tools are left: hand the block in.")
     return "\n".join(parts)
+
+
+def _judging(text: str) -> int:
+    """How many drafts an answer had judged; counted from what was said, so that a resumed talk reads the same."""
+    try:
+        return sum(call.judges for call in BlockAnswer.model_validate_json(text).calls)
+    except ValidationError:
+        return 0
+
+
+def turns_left(rounds: int, checks: int) -> str:
+    """What of the tools is left to an order, in words for the writer."""
+    if not rounds:
+        return "No tools are left: hand the block in (an answer with nothing in it hands in the draft as it is)."
+    return (
+        f"You may ask for tools {rounds} more times, with {max(0, checks)} checks and syntheses in all. "
+        "An answer with nothing in it hands in the draft as it is."
+    )
 
 
 def _named(call: Call) -> str:

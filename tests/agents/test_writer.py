@@ -77,6 +77,18 @@ def test_a_writer_checks_its_draft_and_mends_it_before_it_hands_it_in() -> None:
         assert uses(result.status.folder) == [("check_draft", 1), ("check_draft", 1), ("synthesise_draft", 1)]
 
 
+def test_a_draft_is_handed_in_as_it_is_by_an_empty_answer_or_said_again() -> None:
+    quick = "// quick\nmodule array;\nendmodule\n"
+    for last in (hands_in(), asks(files={"array.v": quick})):
+        with campaign(order("array"), asks(CHECK, files={"array.v": quick}), last, name=f"n{id(last)}") as (
+            result,
+            server,
+        ):
+            assert len(server.asked) == 3
+            assert "with 3 checks and syntheses in all" in results(server, 2)
+            assert text_of(result, "array") == quick
+
+
 def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
     reads = [
         {"tool": "read_contract", "block": "requantizer"},
@@ -173,7 +185,7 @@ def test_edits_that_do_not_apply_are_told_and_mended() -> None:
     with campaign(order("array"), lost, lost, swap("array", "plain", "quick")) as (result, server):
         assert len(server.asked) == 4
         assert "Nothing of that answer was done: edit of array.v" in results(server, 3)
-        assert "You may ask for tools 2 more times." in results(server, 3)
+        assert "You may ask for tools 2 more times, with 4 checks" in results(server, 3)
         assert text_of(result, "array").startswith("// quick")
 
 
