@@ -198,17 +198,19 @@ class _Case:
         return wrong or (self._judge_rate(seen) if self.plan.full_rate else [])
 
     def _writes(self) -> tuple[list[Payload], list[str]]:
-        """The local writes of every transfer before the failing word."""
+        """The local writes of every transfer before the failing beat; half a word of 4-byte entries may be whole."""
         expected: list[Payload] = []
         vectors: list[str] = []
         for index, transfer in enumerate(self.transfers[: self.bad + 1]):
             if index == self.bad and self.plan.fault is Fault.UNALIGNED:
                 break
             for local, address in transfer.words(self.word):
-                if self.low < address + self.word and address < self.high:
-                    return expected, vectors
                 data = bytes(self.image[address + k] for k in range(self.word))
+                each = self.word // (1 + transfer.compact)
                 for k, word in enumerate(_expanded(data) if transfer.compact else (data,)):
+                    begin = address + k * each
+                    if self.low < begin + each and begin < self.high:
+                        return expected, vectors
                     number = int.from_bytes(word, "little")
                     expected.append({"space": int(transfer.space), "addr": (local + k) % (1 << 16), "data": number})
                     vectors.append(f"LOAD {index} {transfer}")

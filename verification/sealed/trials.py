@@ -16,7 +16,9 @@ LATENCY = 12
 SLACK = 4
 """How much longer a scenario may take with the strongest of them."""
 RESETS = 0.4
-"""Share of the scenarios without a reset that get one."""
+"""Share of the scenarios without a reset that get one. None of those that end with a fault does: it may come before the
+beat after which to reset, and then nothing would."""
+FAULT = "fault"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def varied(scenario: Scenario, rng: random.Random, reset: bool = True) -> Scenar
     """`scenario` with bubbles, refusals and latencies of its own where its pace is not judged, and maybe a reset."""
     agents = tuple(_varied_agent(agent, rng) for agent in scenario.agents) if _loose(scenario) else scenario.agents
     moment = scenario.reset_after
-    if reset and moment is None and rng.random() < RESETS:
+    if reset and moment is None and FAULT not in scenario.until and rng.random() < RESETS:
         moment = _moment(scenario, rng)
     slack = SLACK if _loose(scenario) else 1
     return replace(scenario, agents=agents, max_cycles=scenario.max_cycles * slack, reset_after=moment,
