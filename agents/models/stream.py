@@ -26,6 +26,10 @@ _ending = threading.Event()
 """Set from an interruption until what was interrupted is left: until then nothing begins either."""
 
 
+_open: set[_Reader] = set()
+"""Streams that threads read. An interruption closes them itself: whoever asked may not be looking any more."""
+
+
 class Interrupted(KeyboardInterrupt):
     """The user interrupted while a model was asked."""
 
@@ -78,6 +82,7 @@ class _Reader:
         self._closed = threading.Event()
         self._stream: Any = None
         self._begun = time.monotonic()
+        _open.add(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     def next(self, silence_s: float, end: float) -> Any:
@@ -90,7 +95,9 @@ class _Reader:
                 why = f"nothing came for {silence_s:g} s" if quiet < end else "the answer took too long"
                 raise Transient(why)
             with contextlib.suppress(queue.Empty):
-                return self._said.get(timeout=min(_POLL_S, left))
+                event = self._said.get(timeout=min(_POLL_S, left))
+                _check(self._begun)
+                return event
 
     def close(self) -> None:
         """End the connection; the thread then sees it ended and closes the stream."""
@@ -108,6 +115,8 @@ class _Reader:
             self._said.put(_END)
         except BaseException as error:
             self._said.put(_Failure(error))
+        finally:
+            _open.discard(self)
 
 
 def _hang_up(stream: Any) -> None:
@@ -137,6 +146,8 @@ def closed_on_interrupt() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         _interruptions.append(time.monotonic())
+        for reader in list(_open):
+            reader.close()
         _ending.set()
         if callable(before):
             before(number, frame)
