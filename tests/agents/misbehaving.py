@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.agents.fake_server import listening
+
 Step = bytes | float
 Act = Sequence[Step]
 """What is sent: bytes, pauses (s), and at RESET the connection is torn down."""
@@ -79,15 +81,8 @@ def misbehaving(*acts: Act, echo: bool = False) -> Iterator[Provider]:
             pass
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with listening(server) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def http(
