@@ -56,7 +56,7 @@ def write(
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
         try:
-            said = block_talk.turn(model, "rtl_writer", order, messages, accept)
+            said = block_talk.turn(model, ROLE, order, messages, accept)
         except DoesNotFit:
             if messages is fresh:
                 raise
@@ -76,7 +76,7 @@ def write(
 def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:
     """The prompt said anew, with the draft in it; then the calls alone, and as much of their results as has room."""
     calls = Message("assistant", BlockAnswer(calls=asked.calls).model_dump_json())
-    room = bounds.MOST_BYTES - bounds.size((*opening, calls), prompts.schema("rtl_writer"))
+    room = bounds.MOST_BYTES - bounds.size((*opening, calls), prompts.schema(ROLE))
     return (*opening, calls, Message("user", bounds.head(results, max(room, 0)) or "(no room for results)"))
 
 
