@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.designers import BlockCost, WorkOrder
+from agents.designers import BlockCost, Candidate, WorkOrder
 
 FIGURES = {"area": "area_um2", "period": "period_ns"}
 
 
-def of_block(order: WorkOrder, was: BlockCost | None, now: BlockCost | None) -> str:
-    """Area and period of the block against the block it replaces; empty if nothing was expected or measured."""
+def of_block(candidate: Candidate, was: BlockCost | None) -> str:
+    """Area and period of the block against the block it replaces, and its writer's word on why; empty if nothing was
+    expected or said, or it was not measured."""
+    now, order = candidate.cost, candidate.order
     if was is None or now is None:
         return ""
     found = {name: _percent(getattr(was, field), getattr(now, field)) for name, field in FIGURES.items()}
     wanted = {name: change for name, change in order.expected.items() if name in found}
-    if not wanted:
+    if not wanted and not candidate.note:
         return ""
-    said = ", ".join(_said(name, wanted.get(name, 0.0), change) for name, change in found.items())
-    return f"{order.block}: {said}"
+    said = ", ".join(_said(name, wanted.get(name, 0.0) if wanted else None, change) for name, change in found.items())
+    return f"{order.block}: {said}" + (f" ({candidate.note})" if candidate.note else "")
 
 
 def of_cycles(orders: Sequence[WorkOrder], was: int, now: int) -> str:
@@ -31,5 +33,6 @@ def _percent(was: float, now: float) -> float:
     return 100 * (now / was - 1) if was else 0.0
 
 
-def _said(name: str, wanted: float, found: float) -> str:
-    return f"{name} expected {wanted:+.0f} %, measured {found:+.1f} %"
+def _said(name: str, wanted: float | None, found: float) -> str:
+    expected = "" if wanted is None else f"expected {wanted:+.0f} %, "
+    return f"{name} {expected}measured {found:+.1f} %"

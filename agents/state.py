@@ -60,6 +60,8 @@ class BlockState(TypedDict, total=False):
     """Text hashes by file name."""
     origin: list[str]
     """Model and prompt version."""
+    note: str
+    """The writer's word on the files."""
     findings: list[str]
     talk: str
     """Text hash of what was said on the order; empty before anything was."""

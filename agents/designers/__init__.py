@@ -76,6 +76,8 @@ class Candidate:
     attempts: int
     model: str = ""
     prompt_version: str = ""
+    note: str = ""
+    """The writer's word on what was changed and why it pays."""
 
     @property
     def id(self) -> str:
@@ -143,6 +145,7 @@ class Written:
     model: str = ""
     prompt_version: str = ""
     talk: Talk = Talk()
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from agents.roles import block_talk, omissions, prompts, writer
 from agents.roles.answers import BlockAnswer, PlannerAnswer
 from agents.roles.ask import ask
 from agents.roles.condense import FAULTS, LINE, condense
+from agents.tools.aim import wanted
 from agents.tools.desk import Desk
 from hwlib import contracts
 from hwlib.contracts.schema import Contract
@@ -87,7 +88,8 @@ class LlmDesigner:
                     raise
                 continue
             version = prompts.version("rtl_writer")
-            return Written(said.value, writers[step].name, version, Talk(said.messages, step + 1))
+            on = Talk(said.messages, step + 1)
+            return Written(said.value.files, writers[step].name, version, on, said.value.note)
         raise AssertionError("the last step answers or raises")
 
     def read(self, order: WorkOrder, files: Files, outcomes: Sequence[GateOutcome], desk: Desk, talk: Talk) -> Reading:
@@ -103,7 +105,8 @@ class LlmDesigner:
         scenarios = proposals.names(order.block) if order.block != "top" else ()
         messages = block_talk.judged(talk.messages, seen, scenarios)
         if not messages:
-            messages = block_talk.judged(block_talk.opened(order, files, (), writing=False), seen, scenarios)
+            fresh = block_talk.opened(order, files, (), wanted(desk), writing=False)
+            messages = block_talk.judged(fresh, seen, scenarios)
         try:
             said = block_talk.turn(self._team.verifier, "verifier", order, messages, lambda answer: answer)
         except Unanswered:

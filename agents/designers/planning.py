@@ -19,7 +19,7 @@ from hwlib.errors import InputError, plain
 CARRY = "carry over"
 """Intent of an order that takes the best design's block as it is, to be verified at new parameters."""
 _WHAT = 100
-"""Characters of a block's intent in the planner's table."""
+"""Characters of what is said of a block in the planner's table."""
 _FRONT = 8
 """Designs of the archive that a planner is shown."""
 
@@ -106,5 +106,5 @@ def critical_path(revision: Revision) -> str:
 def _row(part: Candidate) -> dict[str, str]:
     cost = part.cost
     area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
-    what = part.order.variant or plain(part.order.intent, _WHAT)
+    what = part.order.variant or plain(part.note or part.order.intent, _WHAT)
     return {"block": part.block, "what": what, "area": area, "period": period}

@@ -100,6 +100,11 @@ class BlockAnswer(_Answer):
         default=[], description="each: the cause, the place (file:line), and what to write instead; none gives it up"
     )
     tests: list[Test] = Field(default=[], description="at most one")
+    note: str = Field(
+        default="",
+        description="the writer, handing in: what was changed and why it pays, in one line; a lesson for later, with "
+        "what is measured",
+    )
 
 
 def schema_of(answer: type[BaseModel]) -> dict[str, Any]:

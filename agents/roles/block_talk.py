@@ -32,12 +32,15 @@ def turn(model: Model, role: str, order: WorkOrder, messages: Messages, accept: 
     return ask(model, request, BlockAnswer, accept)
 
 
-def opened(order: WorkOrder, files: Files, findings: Sequence[str], *, writing: bool, tools: str = "") -> Messages:
-    """A new conversation: contract, order and the block as it is; `writing`: the writer is asked, told of `tools`."""
+def opened(
+    order: WorkOrder, files: Files, findings: Sequence[str], aim: str, *, writing: bool, tools: str = ""
+) -> Messages:
+    """A new conversation: contract, order, what to aim at and the block as it is; `writing`: the writer is asked, told
+    of `tools`."""
     contract = contracts.load(order.block)
     return prompts.begin(
         "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
-        findings=bounds.shortened(findings), files=files, writing=writing, tools=tools,
+        aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools,
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
 

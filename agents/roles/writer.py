@@ -16,6 +16,7 @@ from agents.roles.ask import DoesNotFit, Said
 from agents.roles.block_talk import Messages
 from agents.roles.edits import apply
 from agents.tools import Call
+from agents.tools.aim import wanted
 from agents.tools.desk import Desk
 from agents.tools.use import cut, use
 from hwlib.errors import plain
@@ -30,6 +31,14 @@ REFUSED = "Nothing of that answer was done: "
 
 
 @dataclass(frozen=True)
+class HandedIn:
+    """A block, and what its writer says was changed in it and why that pays."""
+
+    files: Files
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class _Turn:
     """What an answer makes of the draft, and what it asks for."""
 
@@ -41,8 +50,9 @@ class _Turn:
 
 def write(
     model: Model, order: WorkOrder, parent: Files, findings: Sequence[str], desk: Desk, talk: Messages
-) -> Said[Files]:
-    """The block's files, and the conversation up to them: `talk` goes on in it, unless that has become too long.
+) -> Said[HandedIn]:
+    """The block's files with the writer's word on them, and the conversation up to them: `talk` goes on in it, unless
+    that has become too long.
 
     Files and edits that come with calls become the draft that the tools see. Raises Unanswered if no usable answer
     comes, or none that hands the block in.
@@ -50,8 +60,8 @@ def write(
     left = desk.campaign.settings.tool_rounds
     draft = parent
     checks = desk.campaign.settings.tool_checks - sum(_judging(message.text) for message in talk)
-    tools = turns_left(left, checks)
-    fresh = block_talk.opened(order, parent, findings, writing=True, tools=tools)
+    tools, aimed = turns_left(left, checks), wanted(desk)
+    fresh = block_talk.opened(order, parent, findings, aimed, writing=True, tools=tools)
     messages = block_talk.mended(talk, findings, tools) or fresh
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
@@ -60,17 +70,17 @@ def write(
         except DoesNotFit:
             if messages is fresh:
                 raise
-            messages = fresh = block_talk.opened(order, draft, findings, writing=True, tools=tools)
+            messages = fresh = block_talk.opened(order, draft, findings, aimed, writing=True, tools=tools)
             continue
         turn, draft = said.value, said.value.draft
         if not turn.answer.calls and not turn.refused:
-            return Said(draft, said.messages)
+            return Said(HandedIn(draft, plain(turn.answer.note, bounds.REASON)), said.messages)
         left -= 1
         checks -= 0 if turn.refused else sum(call.judges for call in turn.answer.calls)
         results = f"{_results(turn, replace(desk, draft=draft))}\n{turns_left(left, checks)}"
         messages = block_talk.answered(said.messages, results)
         if not messages:
-            messages = _anew(block_talk.opened(order, draft, findings, writing=True), turn.answer, results)
+            messages = _anew(block_talk.opened(order, draft, findings, aimed, writing=True), turn.answer, results)
 
 
 def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:

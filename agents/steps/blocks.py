@@ -41,6 +41,7 @@ def write_block(state: BlockState, shop: Workshop) -> BlockState:
         "attempt": state["attempt"] + 1,
         "files": files,
         "origin": [written.model, written.prompt_version],
+        "note": written.note,
         "talk": _keep_talk(written.talk, shop),
         "findings": [],
     }
@@ -55,8 +56,10 @@ def _desk(order: WorkOrder, state: BlockState, shop: Workshop) -> Desk:
     built = Built()
     if state["base"]:
         revision = shop.revision(state["base"])
-        candidate = shop.campaign.ledger.candidate(revision.blocks[order.block])
-        built = Built(candidate.id, candidate.cost, revision.figures)
+        parts = {block: shop.campaign.ledger.candidate(identity) for block, identity in revision.blocks.items()}
+        candidate = parts.pop(order.block)
+        others = {block: part.cost for block, part in parts.items() if part.cost is not None}
+        built = Built(candidate.id, candidate.cost, revision.figures, others)
     return Desk(shop.campaign, shop.evaluator, order.key, order.block, order.round, state["parameters"], lay_out, built)
 
 
@@ -89,7 +92,7 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
 def _hold_against(candidate: Candidate, base: str, shop: Workshop) -> None:
     """Keep as a lesson how the block's figures differ from what its order expected."""
     was = shop.campaign.ledger.candidate(shop.revision(base).blocks[candidate.block]).cost if base else None
-    lesson = expectations.of_block(candidate.order, was, candidate.cost)
+    lesson = expectations.of_block(candidate, was)
     if lesson:
         shop.learn(f"expected-{candidate.id}", candidate.order.round, lesson)
 
@@ -113,8 +116,9 @@ def _reading(state: BlockState, order: WorkOrder, candidate: Candidate, shop: Wo
 def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Candidate:
     model, prompt_version = state["origin"]
     blank = Candidate(
-        order, state["parameters"], state["files"], False, (), None, state["attempt"], model, prompt_version
-    )
+        order, state["parameters"], state["files"], False, (), None, state["attempt"], model, prompt_version,
+        state.get("note", ""),
+    )  # fmt: skip
     if not state["files"]:
         return replace(blank, outcomes=(GateOutcome("write", order.block, False, tuple(state["findings"])),))
     design = _bench_design(state["files"], state, shop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agents.campaign import Campaign
@@ -16,11 +16,12 @@ from hwlib.errors import InputError
 @dataclass(frozen=True)
 class Built:
     """What the draft is to better in the design that is built on: the block's candidate (an id, empty: none) with its
-    cost, and the whole's figures if it was measured."""
+    cost, those of the other blocks by name, and the whole's figures if it was measured."""
 
     candidate: str = ""
     cost: BlockCost | None = None
     figures: Figures | None = None
+    others: Mapping[str, BlockCost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from agents.designers import BlockCost
 from agents.evaluator import BlockReport
 from agents.roles.condense import condense
 from agents.tools import Call
+from agents.tools.aim import said, wanted
 from agents.tools.desk import Desk
 from hwlib import contracts
 
-STEPS = 24
-"""Points of the critical path that are shown, the last ones."""
+FIRST, LAST = 12, 16
+"""Points of a long critical path that are shown."""
 
 
 class CheckDraft(Call):
@@ -43,30 +44,22 @@ class SynthesiseDraft(Call):
 
 
 class Compare(Call):
-    """The figures your draft has to better: those of the block and of the whole design that is built on."""
+    """The figures your draft has to better, of the block and of the design that is built on, and what to aim at."""
 
     tool: Literal["compare"]
 
     def answer(self, desk: Desk) -> str:
-        """A line each for the block and the whole."""
-        figures = desk.base.figures
-        cost = f"{desk.block}: {_cost(desk.base.cost) if desk.base.cost else 'none yet'}"
-        if figures is None:
-            return f"{cost}\ndesign: not measured yet"
-        return (
-            f"{cost}\ndesign: area {figures.area_um2:.0f} um2, period {figures.period_ns:.2f} ns, "
-            f"{figures.cycles} cycles, objective {figures.objective:.5g}"
-        )
+        """What there is to better; see `agents.tools.aim`."""
+        return wanted(desk)
 
 
 def report_text(report: BlockReport, built: BlockCost | None) -> str:
     """A block's synthesis in words."""
-    lines = [f"draft: {_cost(report.cost)}, {report.cells} cells"]
-    lines += [f"built on: {_cost(built)}"] if built else []
+    lines = [f"draft: {said(report.cost)}, {report.cells} cells"]
+    lines += [f"built on: {said(built)}"] if built else []
     lines.append(f"critical path, {report.start} to {report.end} (ns, pin, cell):")
-    lines += [f"  {time_ns:.2f} {pin} {cell}" for pin, cell, time_ns in report.path[-STEPS:]]
+    points = [f"  {time_ns:.2f} {pin} {cell}" for pin, cell, time_ns in report.path]
+    if len(points) > FIRST + LAST:
+        points[FIRST:-LAST] = [f"  ({len(points) - FIRST - LAST} points left out)"]
+    lines += points
     return "\n".join(lines)
-
-
-def _cost(cost: BlockCost) -> str:
-    return f"area {cost.area_um2:.0f} um2, period {cost.period_ns:.2f} ns"

@@ -212,7 +212,7 @@ def test_the_schemas_under_prompts_are_those_of_the_answers(role: str, answer: t
 @pytest.mark.parametrize("block", contracts.names())
 def test_the_writers_prompt_renders_for_every_block(block: str) -> None:
     order = WorkOrder(1, block, intent="write it")
-    system, user = block_talk.opened(order, {}, ["a"], writing=True)
+    system, user = block_talk.opened(order, {}, ["a"], "aim: less area", writing=True)
     assert contracts.load(block).behaviour.strip() in user.text[: user.stable]
     assert "write it" in user.text[user.stable :]
     assert json.dumps(prompts.schema("rtl_writer")) in system.text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents import ablation, api, expectations, transcripts
-from agents.designers import BlockCost, Context, WorkOrder
+from agents.designers import BlockCost, Candidate, Context, WorkOrder
 from agents.designers.planning import drafted
 from agents.progress import silent
 from agents.records import Budget, CampaignResult
@@ -39,8 +39,23 @@ def test_what_an_order_expected_comes_back_beside_what_was_measured() -> None:
 
 def test_an_order_without_expectations_gives_no_lesson() -> None:
     cost = BlockCost(10, 2)
-    assert expectations.of_block(WorkOrder(1, "array"), cost, cost) == ""
+    assert expectations.of_block(measured(cost), cost) == ""
     assert expectations.of_cycles([WorkOrder(1, "array")], 5, 6) == ""
+
+
+def measured(cost: BlockCost, note: str = "") -> Candidate:
+    return Candidate(WorkOrder(1, "array"), {}, {}, True, (), cost, 1, note=note)
+
+
+def test_what_a_writer_says_of_its_block_becomes_a_lesson_with_what_was_measured() -> None:
+    said = "array: area measured -10.0 %, period measured +0.0 % (one adder is shared)"
+    assert expectations.of_block(measured(BlockCost(9, 2), "one adder is shared"), BlockCost(10, 2)) == said
+    edit = {"name": "array.v", "search": "// plain", "replace": "// quick"}
+    answer = says({"files": [], "edits": [edit], "note": "the sum is\x1b[31m registered"})
+    with campaign(order("array"), answer, order(stop=True), rounds=3) as (result, server):
+        assert "period measured -40.0 % (the sum is registered)" in prompt(server, 2)
+        kept = api.Campaign.open(result.status.name)
+        assert {c.note for c in kept.ledger.candidates(before=9) if c.order.round} == {"the sum is registered"}
 
 
 def test_a_planner_can_build_on_another_design_of_the_archive() -> None:

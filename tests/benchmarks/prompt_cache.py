@@ -108,7 +108,7 @@ def answers(files: Files, block: str, whole: bool) -> list[dict[str, Any]]:
 
 def desk(order: WorkOrder) -> Desk:
     """A desk for a writer that asks for no tools."""
-    campaign: Any = SimpleNamespace(settings=SimpleNamespace(tool_rounds=0, tool_checks=0))
+    campaign: Any = SimpleNamespace(settings=SimpleNamespace(tool_rounds=0, tool_checks=0), spec=Spec(name="x"))
     nothing: Any = None
     return Desk(campaign, nothing, order.key, order.block, order.round, {}, lambda files: None)
 

@@ -1,0 +1,48 @@
+"""What a block's figures are worth to the whole design: what its writer should aim at."""
+
+from __future__ import annotations
+
+from agents.designers import BlockCost
+from agents.tools.desk import Built, Desk
+
+CLOCKED = ("area_delay", "delay", "energy_delay")
+"""Objectives that the period is part of."""
+
+
+def wanted(desk: Desk) -> str:
+    """See `aim`, of the desk's block."""
+    return aim(desk.block, desk.base, desk.campaign.spec.objective)
+
+
+def aim(block: str, built: Built, objective: str) -> str:
+    """The figures to better, a line each, and which of them counts: the period only above the slowest other block's."""
+    cost, figures = built.cost, built.figures
+    lines = [f"{block}: {said(cost) if cost else 'none yet'}"]
+    if figures is None:
+        return "\n".join([*lines, "design: not measured yet"])
+    lines.append(
+        f"design: area {figures.area_um2:.0f} um2, period {figures.period_ns:.2f} ns, {figures.cycles} cycles, "
+        f"objective ({objective}) {figures.objective:.5g}"
+    )
+    if cost is not None and figures.area_um2:
+        lines.append(f"Of the design's area {block} is {100 * cost.area_um2 / figures.area_um2:.1f} %.")
+    if cost is not None and built.others and objective in CLOCKED:
+        lines.append(_worth(cost, built))
+    return "\n".join(lines)
+
+
+def _worth(cost: BlockCost, built: Built) -> str:
+    name, slowest = max(built.others.items(), key=lambda other: other[1].period_ns)
+    limit = slowest.period_ns
+    if cost.period_ns <= limit:
+        return f"Aim: less area; a shorter period gains nothing, and it may be as long as {name}'s, {limit:.2f} ns."
+    most = 100 * (1 - limit / cost.period_ns)
+    return (
+        f"Aim: it is the slowest block. A period down to that of {name}, {limit:.2f} ns, makes the design up to "
+        f"{most:.1f} % faster; below that nothing is gained."
+    )
+
+
+def said(cost: BlockCost) -> str:
+    """Area and period of a block."""
+    return f"area {cost.area_um2:.0f} um2, period {cost.period_ns:.2f} ns"
