@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hwlib.numerics.gemm import ACC_BITS
 from verification import prover
 from verification.aiger import Aiger
 from verification.properties import RESET_CYCLES
@@ -27,7 +28,8 @@ class Case:
     """Operands that are constant (the name says which), the beats of them, and the beats that must follow.
 
     beats: inputs of consecutive cycles. legal: whether the contract allows the operands. expected: payload of each
-    beat of output `out`, lowest word first.
+    beat of output `out`, lowest word first. held: the block adds to what it holds, which may be anything: so many first
+    beats of the output say what that was, and those that follow are expected to be more than it by so much.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Case:
     expected: Sequence[Word]
     legal: int = 1
     shown: Mapping[str, Word] = field(default_factory=dict)
+    held: int = 0
 
 
 def cases(block: str, point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
@@ -50,13 +53,17 @@ def check(graph: Aiger, make: Callable[[Net], Case], folder: Path, seconds: floa
     got = _outputs(Run(graph, net), case)
     if got is None:
         return case, Outcome("unknown")
+    expected = case.expected
+    if case.held:
+        held, got = got[: case.held], got[case.held :]
+        expected = [_after(net, held[number % case.held], more) for number, more in enumerate(expected)]
     wrong = 0
-    for has, want in zip(got, case.expected, strict=True):
+    for has, want in zip(got, expected, strict=True):
         wrong = net.either(wrong, net.unlike(has[: len(want)], want))
     names = {
         **case.shown,
         "got": joined(got),
-        "expected": joined(case.expected),
+        "expected": joined(expected),
         "wrong": (net.both(wrong, case.legal),),
     }
     formula = net.graph(names)
@@ -77,9 +84,15 @@ def _outputs(run: Run, case: Case) -> list[Word] | None:
         if not accepted or valid not in ((0,), (1,)):
             return None
         found += [values[f"{case.out}_data"]] if valid == (1,) else []
-        if len(found) == len(case.expected):
+        if len(found) == case.held + len(case.expected):
             return found
     return None
+
+
+def _after(net: Net, held: Word, added: Word) -> Word:
+    """The accumulators of a beat after what was `held` and `added`, each modulo 2**ACC_BITS."""
+    lanes = [slice(lane, lane + ACC_BITS) for lane in range(0, len(held), ACC_BITS)]
+    return joined([net.add(held[lane], added[lane]) for lane in lanes])
 
 
 def requantized(net: Net, product: Word, bias: Word, shift: Word) -> tuple[Word, int]:
@@ -187,8 +200,35 @@ def _array(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
 
         return make
 
+    def growing(factors: Sequence[int], of_a: bool) -> Callable[[Net], Case]:
+        """A beat that is added, modulo 2**ACC_BITS, to any sum before it: as what begins at 0 and grows so is the sum
+        of all beats, and K_MAX products of int8 stay below 2**(ACC_BITS-1), no legal sum wraps."""
+
+        def make(net: Net) -> Case:
+            words = [net.free(8) for _ in range(size * depth)]
+            other = joined([constant(f, 8) for f in factors]) * size
+            a, b = (other, joined(words)) if of_a else (joined(words), other)
+            ends = {"op_first": (0,), "op_last": (1,), "op_valid": (1,)}
+            nothing = {"op_a": constant(0, 8 * size * depth), "op_b": constant(0, 8 * size * depth)}
+            pause = [dict[str, Word]()] * WAIT
+            beats = [nothing | ends, *pause, {"op_a": a, "op_b": b} | ends, *pause, nothing | ends]
+
+            def element(mine: int) -> Word:
+                total = constant(0, ACC_BITS)
+                for d in range(depth):
+                    total = net.add(total, net.times(extended(words[mine * depth + d], ACC_BITS), factors[d]))
+                return total
+
+            sums = [element(mine) for mine in range(size)]
+            expected = [joined([sums[column if of_a else row] for row in range(size)]) for column in range(size)]
+            name = f"{'a' if of_a else 'b'} = {', '.join(map(str, factors))} repeated, added to any sum"
+            return Case(name, "acc", beats, 2 * expected, 1, {"words": joined(words)}, held=size)
+
+        return make
+
     single = [[1] + [0] * (depth - 1), [0] * (depth - 1) + [-128], [64] + [0] * (depth - 1)]
-    return [by_factors(factors, of_a) for factors in single for of_a in (False, True)]
+    from_zero = [by_factors(factors, of_a) for factors in single for of_a in (False, True)]
+    return from_zero + [growing(factors, of_a) for factors in single[:2] for of_a in (False, True)]
 
 
 _CASES: Mapping[str, Callable[[Mapping[str, int]], list[Callable[[Net], Case]]]] = {

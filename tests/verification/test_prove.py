@@ -52,6 +52,14 @@ def test_a_planted_fault_is_found_and_told(broken: str, spoiled: Make) -> None:
     assert all(finding.file == f"{BLOCK}.v" and finding.line > 0 and finding.vector for finding in result.findings)
 
 
+def test_an_accumulator_that_would_wrap_is_found_though_no_short_sum_shows_it(spoiled: Make) -> None:
+    narrow = ("acc <= total;", "acc <= {total[32*T-1:32], {6{total[25]}}, total[25:0]};")
+    result = judged(spoiled({"array_column.v": expert_text("array_column.v", narrow)}), "array")
+    broken = {name for name, state in result.metrics["properties"].items() if state == "violated"}
+    assert broken
+    assert all("added to any sum" in name for name in broken)
+
+
 def test_what_yosys_cannot_elaborate_is_a_finding(spoiled: Make) -> None:
     result = judged(spoiled({"requantizer_round.v": "module other; endmodule\n"}), BLOCK)
     assert not result.passed
