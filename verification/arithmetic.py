@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwlib.numerics.gemm import ACC_BITS
 from verification import prover
 from verification.aiger import Aiger
 from verification.properties import RESET_CYCLES
@@ -21,6 +20,8 @@ from verification.unroll import Net, Run, Word, constant, extended, joined
 WAIT = 24
 """Cycles an output may take; contracts allow less."""
 SUM_BITS = 52
+ACC_BITS = 32
+"""The array's accumulators: int32 by its contract."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,10 @@ def _array(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
                 beats.append({"op_valid": (1,), "op_a": a, "op_b": b, **ends})
 
             def element(row: int, column: int) -> Word:
-                total, mine, its = constant(0, 32), *((column, row) if of_a else (row, column))
+                total, mine, its = constant(0, ACC_BITS), *((column, row) if of_a else (row, column))
                 for words in steps:
                     for d in range(depth):
-                        product = net.times(extended(words[mine * depth + d], 32), fixed[its * depth + d])
+                        product = net.times(extended(words[mine * depth + d], ACC_BITS), fixed[its * depth + d])
                         total = net.add(total, product)
                 return total
 

@@ -6,67 +6,76 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from agents.cli import (
-    ablating,
-    bench,
-    campaigns,
-    comparing,
-    demonstration,
-    generating,
-    grading,
-    models,
-    reviewing,
-    serving,
-    verifying,
-)
 from agents.models.keys import hidden
 from hwlib.errors import InputError, plain
 
-app = typer.Typer(
-    name="rtloom",
-    help="Agents that design transformer accelerators in Verilog, and the software that runs models on them.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-)
+COMMANDS: Mapping[str, str] = {
+    "doctor": "verifying:doctor",
+    "run": "campaigns:run",
+    "resume": "campaigns:resume",
+    "replay": "campaigns:replay",
+    "status": "campaigns:status",
+    "list": "campaigns:list_",
+    "stop": "campaigns:stop",
+    "transcript": "ablating:transcript",
+    "ablate": "ablating:ablate",
+    "review": "reviewing:review",
+    "diff": "reviewing:diff",
+    "compare": "comparing:compare",
+    "verify": "verifying:verify",
+    "equiv": "verifying:equiv",
+    "mutants": "grading:mutants",
+    "coverage": "grading:coverage",
+    "synth": "verifying:synth",
+    "mcp": "serving:mcp",
+    "generate": "generating:generate",
+    "demo": "demonstration:demo",
+}
+"""Each command's module here, and function."""
+GROUPS: Mapping[str, str] = {"bench": "bench:app", "mfm": "models:app"}
+"""The same of groups of commands."""
 
-COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("doctor", verifying.doctor),
-    ("run", campaigns.run),
-    ("resume", campaigns.resume),
-    ("replay", campaigns.replay),
-    ("status", campaigns.status),
-    ("list", campaigns.list_),
-    ("stop", campaigns.stop),
-    ("transcript", ablating.transcript),
-    ("ablate", ablating.ablate),
-    ("review", reviewing.review),
-    ("diff", reviewing.diff),
-    ("compare", comparing.compare),
-    ("verify", verifying.verify),
-    ("equiv", verifying.equiv),
-    ("mutants", grading.mutants),
-    ("coverage", grading.coverage),
-    ("synth", verifying.synth),
-    ("mcp", serving.mcp),
-    ("generate", generating.generate),
-    ("demo", demonstration.demo),
-)
-for _name, _function in COMMANDS:
-    app.command(_name)(_function)
-app.add_typer(bench.app, name="bench")
-app.add_typer(models.app, name="mfm")
+
+def application(first: str = "") -> typer.Typer:
+    """The command line; of the command or group `first` alone, if there is one: others' modules are not worth the wait
+    of somebody who verifies at each edit."""
+    app = typer.Typer(
+        name="rtloom",
+        help="Agents that design transformer accelerators in Verilog, and the software that runs models on them.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+    )
+    app.callback()(_nothing)
+    only = {first} & {*COMMANDS, *GROUPS}
+    for name, where in COMMANDS.items():
+        if name in only or not only:
+            app.command(name)(_found(where))
+    for name, where in GROUPS.items():
+        if name in only or not only:
+            app.add_typer(_found(where), name=name)
+    return app
+
+
+def _nothing() -> None:
+    """That there is a callback makes a single command one of a group."""
+
+
+def _found(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(f"agents.cli.{module}"), name)
 
 
 def main() -> None:
@@ -78,6 +87,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status."""
     try:
+        app = application(arguments[0] if arguments else "")
         return int(app(list(arguments), prog_name="rtloom", standalone_mode=False) or 0)
     except InputError as error:
         return _refuse(str(error))

@@ -20,9 +20,9 @@ stderr. Every reporting command takes `--json` and prints one object with `schem
 
 def commands_page() -> str:
     """The help of every command as Markdown."""
-    from agents.cli import app
+    from agents.cli import application
 
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(application())
     sections = [_HEAD]
     for path in _paths(group):
         sections.append(f"## rtloom {' '.join(path)}\n\n```text\n{_help(path)}\n```\n")
@@ -39,9 +39,11 @@ def _paths(group: object) -> list[list[str]]:
 
 def _help(path: list[str]) -> str:
     """The text of ``--help`` at a fixed width."""
-    from agents.cli import app
+    from agents.cli import application
 
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        app([*path, "--help"], prog_name="rtloom", standalone_mode=False, max_content_width=110, terminal_width=110)
+        application()(
+            [*path, "--help"], prog_name="rtloom", standalone_mode=False, max_content_width=110, terminal_width=110
+        )
     return text.getvalue().strip()

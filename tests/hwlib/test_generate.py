@@ -26,7 +26,7 @@ def test_every_instruction_contract_and_numerics_function_is_documented() -> Non
 
 def test_every_command_is_documented_without_a_machine_path() -> None:
     page = commands_page()
-    for name, _ in cli.COMMANDS:
+    for name in cli.COMMANDS:
         assert f"## rtloom {name}\n" in page
     assert "## rtloom mfm compile\n" in page
     assert str(generate.ROOT) not in page

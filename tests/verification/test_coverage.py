@@ -136,7 +136,7 @@ def test_lines_and_bits_that_nothing_reaches_are_named(tmp_path: Path, monkeypat
 
 
 def test_coverage_of_an_unknown_block_is_refused() -> None:
-    from agents.cli import app, run
+    from agents.cli import application, run
 
-    assert CliRunner().invoke(app, ["coverage", "--help"]).exit_code == 0
+    assert CliRunner().invoke(application(), ["coverage", "--help"]).exit_code == 0
     assert run(["coverage", "expert", "--block", "nothing"]) == 2
