@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BLOCK_GATES = ("policy", "lint", "simulate")
 """Gates each written block must pass before its design is assembled, cheapest first; the dearer ones judge wholes."""
 
+TEMPLATE_GATES: tuple[str, ...] = BLOCK_GATES[:2]
+"""The same of a template, which was right before: those that are chosen are simulated with their design."""
+
 DESIGN_GATES = (
     "policy",
     "lint",
@@ -56,9 +59,8 @@ class BlockReport:
 class Evaluator(Protocol):
     """Judges blocks and designs. Results depend only on the arguments, so evidence may answer a repeat."""
 
-    def check_block(self, design: Design, block: str, gate: str, hasty: bool = False) -> GateOutcome:
-        """Run one of BLOCK_GATES on one block of `design` (which holds at least the block's closure); `hasty`: only as
-        far as a quick verdict does."""
+    def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
+        """Run one of BLOCK_GATES on one block of `design` (which holds at least the block's closure)."""
 
     def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
         """The quick verdict on one block: what a draft is tried with, not what accepts it."""

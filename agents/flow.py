@@ -53,10 +53,9 @@ class FlowEvaluator:
         self._workload = WorkloadCycles(spec)
         self._context = replace(gate_context(spec), replay=spec_words(spec))
 
-    def check_block(self, design: Design, block: str, gate: str, hasty: bool = False) -> GateOutcome:
+    def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
         """One gate on one block."""
-        quick = replace(self._context, transactions=QUICK_TRANSACTIONS, quick=True)
-        return _outcome(gates.judge(gate, gates.Candidate(design, block), quick if hasty else self._context))
+        return _outcome(gates.judge(gate, gates.Candidate(design, block), self._context))
 
     def check_quick(self, design: Design, block: str) -> tuple[GateOutcome, ...]:
         """The gates side by side, at the design's parameters."""

@@ -38,6 +38,8 @@ _FLOOD = 50
 """A run that prints so many times what is kept of its output is stopped."""
 _DEEPEST = 100
 """Folders within folders that a scratch folder may have."""
+_MOST, _IDLE, _STARVED = 0.9, 0.05, 4.0
+"""A late run is stopped that used so much of its seconds, so little of its time (it waits), or took so long."""
 _TURN = threading.BoundedSemaphore((os.cpu_count() or 1) + 1)
 """Runs at once, whoever asks for them: as many as cores, and one that reads or starts meanwhile."""
 
@@ -47,6 +49,8 @@ class Limits:
     """Bounds on a run, all of its processes together except file size (each file).
 
     scratch_bytes and files bound what lies in the scratch folder; output_bytes is what is kept of stdout and stderr.
+    seconds are of the clock, but a run that had to share the processor goes on until it has used most of them, or has
+    taken _STARVED times as long: what a verdict is must not depend on what else the machine does.
     """
 
     seconds: float = 60.0
@@ -266,6 +270,8 @@ class _Watch:
         self.process, self.scratch, self.limits = process, scratch, limits
         self.begin = self.scanned = time.monotonic()
         self.output, self.printed, self.peak_bytes = bytearray(), 0, 0
+        self.used_s = 0.0
+        """Processor time of its processes, seen last."""
 
     def until_end(self) -> str:
         """Read and watch until the run ends or must be stopped; which limit stopped it."""
@@ -315,8 +321,11 @@ class _Watch:
         return over
 
     def _late(self) -> str:
-        late = time.monotonic() - self.begin > self.limits.seconds
-        return f"time limit of {self.limits.seconds:g} s" if late else ""
+        took, most = time.monotonic() - self.begin, self.limits.seconds
+        if took <= most:
+            return ""
+        starved = _IDLE * took < self.used_s < _MOST * most and took < _STARVED * most
+        return "" if starved else f"time limit of {most:g} s"
 
     def _flood(self) -> str:
         most = _FLOOD * self.limits.output_bytes
@@ -324,7 +333,9 @@ class _Watch:
 
     def _over(self) -> str:
         """Which bound the processes or their files exceed, or nothing."""
-        resident = [pages for _, pages in _tree(self.process.pid)]
+        tree = _tree(self.process.pid)
+        resident = [process.pages for process in tree]
+        self.used_s = max(self.used_s, sum(process.ticks for process in tree) / os.sysconf("SC_CLK_TCK"))
         used = sum(resident) * os.sysconf("SC_PAGE_SIZE")
         self.peak_bytes = max(self.peak_bytes, used)
         if len(resident) > self.limits.processes:
@@ -390,27 +401,40 @@ def result_text(path: Path, most: int = 256 << 20) -> str | None:
         return file.read(most).decode(errors="replace")
 
 
-def _tree(root: int) -> list[tuple[int, int]]:
-    """(process id, resident pages) of `root` and its descendants."""
-    parents: dict[int, list[tuple[int, int]]] = {}
-    for pid, parent, pages in _processes():
-        parents.setdefault(parent, []).append((pid, pages))
-    found, pending = [], [(root, 0)]
+@dataclass(frozen=True)
+class _Process:
+    """One process: resident pages, and processor time in clock ticks with that of children it has collected."""
+
+    pid: int
+    parent: int
+    pages: int
+    ticks: int
+
+
+def _tree(root: int) -> list[_Process]:
+    """`root` and its descendants."""
+    children: dict[int, list[_Process]] = {}
+    found: list[_Process] = []
+    for process in _processes():
+        children.setdefault(process.parent, []).append(process)
+        if process.pid == root:
+            found.append(process)
+    pending = list(found)
     while pending:
-        current = pending.pop()
-        found.append(current)
-        pending += parents.get(current[0], [])
+        below = children.get(pending.pop().pid, [])
+        found += below
+        pending += below
     return found
 
 
-def _processes() -> Iterator[tuple[int, int, int]]:
+def _processes() -> Iterator[_Process]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 fields = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            yield int(name), int(fields[1]), int(fields[21])
+            yield _Process(int(name), int(fields[1]), int(fields[21]), sum(map(int, fields[11:15])))
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

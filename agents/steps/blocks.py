@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from agents import expectations, extra_tests
 from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
-from agents.evaluator import BLOCK_GATES
+from agents.evaluator import BLOCK_GATES, TEMPLATE_GATES
 from agents.records import GateOutcome
 from agents.state import BlockState
 from agents.store import text_hash
@@ -80,7 +80,7 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
     if candidate.passed:
         _hold_against(candidate, state["base"], shop)
     if done and not candidate.passed:
-        _learn_from(candidate, shop)
+        learn_from(candidate, shop)
     return {
         "findings": reading.findings,
         "talk": _keep_talk(reading.talk, shop),
@@ -140,19 +140,15 @@ def _judge_candidate(state: BlockState, order: WorkOrder, shop: Workshop) -> Can
 
 
 def _judge(design: Design, order: WorkOrder, key: str, shop: Workshop) -> tuple[GateOutcome, ...]:
-    """The block's gates, then the tests a verifier added in earlier rounds, if there are any.
-
-    A template was known to be right before: a quick look says whether it is at these parameters, and the whole design's
-    gates judge in full those that are chosen.
-    """
+    """The block's gates, then the tests a verifier added in earlier rounds, if there are any."""
     extra = extra_tests.kept(shop.campaign.ledger, order.block, order.round)
 
     def run(gate: str) -> GateOutcome:
         if gate == EXTRA:
             return shop.evaluator.check_tests(design, order.block, extra)
-        return shop.evaluator.check_block(design, order.block, gate, hasty=bool(order.variant))
+        return shop.evaluator.check_block(design, order.block, gate)
 
-    names = (*BLOCK_GATES, EXTRA) if extra else BLOCK_GATES
+    names = (*(TEMPLATE_GATES if order.variant else BLOCK_GATES), *((EXTRA,) if extra else ()))
     return run_gates(names, order.block, key, order.round, run, shop)
 
 
@@ -178,7 +174,8 @@ def _below(block: str) -> set[str]:
     return direct.union(*map(_below, direct)) if direct else set()
 
 
-def _learn_from(candidate: Candidate, shop: Workshop) -> None:
+def learn_from(candidate: Candidate, shop: Workshop) -> None:
+    """Keep as a lesson what a candidate was refused for."""
     failed = candidate.outcomes[-1]
     what = candidate.order.variant or candidate.order.intent or "attempt"
     lesson = f"{candidate.block} ({what}) was refused by {failed.gate}: {'; '.join(failed.findings[:2])}"

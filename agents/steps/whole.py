@@ -6,35 +6,23 @@ import time
 from dataclasses import replace
 
 from agents import decisions, expectations
-from agents.cost import described
 from agents.designers import BudgetSpent, Candidate, Files
 from agents.evaluator import DESIGN_GATES, broken_budgets, figures
-from agents.parameters import relevant
 from agents.records import Revision
 from agents.state import State, Verdict
-from agents.workshop import Workshop, as_order, context, keep, manifest_text, run_gates
-from hwlib import contracts
+from agents.steps.choosing import NothingToAssemble, choose, files_of
+from agents.workshop import Workshop, as_order, keep, run_gates
 from hwlib.design import read_design
 
 
 def assemble_revision(state: State, shop: Workshop) -> State:
     """Choose the blocks, commit them as a revision. Nothing to assemble, or nothing new, refuses the round."""
     number = state["round"]
-    offers = _offers(state, shop)
-    short = [block for block, offered in offers.items() if not offered]
-    if short:
-        return _nothing(state, shop, f"no candidate of {', '.join(short)} passed its gates")
-    known_now = context(state, shop)
-    parent = next((r for r in known_now.revisions if r.revision == state.get("base")), None)
-    chosen = shop.designer.select(replace(known_now, parent=parent), state["parameters"], offers)
-    parts = {block: shop.campaign.ledger.candidate(chosen[block]) for block in contracts.names()}
-    files = {
-        f"rtl/{name}": shop.campaign.texts.get(content)
-        for part in parts.values()
-        for name, content in part.files.items()
-    }
-    variants = {block: described(part.order) for block, part in parts.items()}
-    files["design.yaml"] = manifest_text(shop, state["parameters"], variants)
+    try:
+        parts = choose(state, shop)
+    except NothingToAssemble as why:
+        return _nothing(state, shop, str(why))
+    files = files_of(parts, state["parameters"], shop)
     known = {r.tree_hash: r for r in shop.campaign.ledger.revisions() if r.round < number}
     revision = _commit(state, shop, files, parts)
     if revision.tree_hash in known:
@@ -48,19 +36,6 @@ def _nothing(state: State, shop: Workshop, why: str) -> State:
     shop.learn("assemble", state["round"], why)
     shop.tell("fail", "assemble", state["round"], text=why)
     return {"revision": "", "verdict": "refused"}
-
-
-def _offers(state: State, shop: Workshop) -> dict[str, list[Candidate]]:
-    """Passing candidates by block at the round's parameters: this round's in plan order, then earlier ones."""
-    ids = [as_order(data).key for data in state["orders"]]
-    fresh = [shop.campaign.ledger.candidate(i) for i in ids if state["candidates"].get(i)]
-    old = [c for c in shop.campaign.ledger.candidates(before=state["round"]) if c.passed]
-    offers: dict[str, list[Candidate]] = {block: [] for block in contracts.names()}
-    for candidate in fresh + old:
-        block, here = candidate.block, state["parameters"]
-        if relevant(block, candidate.parameters) == relevant(block, here):
-            offers[block].append(candidate)
-    return offers
 
 
 def _commit(state: State, shop: Workshop, files: Files, parts: dict[str, Candidate]) -> Revision:

@@ -41,7 +41,7 @@ class ToyEvaluator:
     calls: int = 0
     refuse_design: Callable[[Design, str], bool] = lambda design, gate: False
 
-    def check_block(self, design: Design, block: str, gate: str, hasty: bool = False) -> GateOutcome:
+    def check_block(self, design: Design, block: str, gate: str) -> GateOutcome:
         self._work()
         bad = gate == "simulate" and _variant(design, block) == "broken"
         return GateOutcome(gate, block, not bad, ("cycle 3: acc.data is 1, expected 2",) if bad else ())

@@ -56,11 +56,11 @@ def test_a_campaign_its_nodes_and_its_gates_are_spans(spans: Any) -> None:
     assert {span.parent.span_id for span in nodes} == {whole.context.span_id}
     gates = [span for span in found if span.name.startswith("gate ")]
     by_id = {span.context.span_id: span for span in nodes}
-    assert {by_id[span.parent.span_id].name for span in gates} == {"node verify", "node gate"}
+    assert {by_id[span.parent.span_id].name for span in gates} == {"node verify", "node assemble", "node gate"}
     (refused,) = [span for span in gates if not span.attributes["rtloom.gate.passed"]]
     assert dict(refused.attributes) == {"rtloom.gate.name": "simulate", "rtloom.gate.scope": "array",
                                         "rtloom.gate.passed": False, "rtloom.round": 1}  # fmt: skip
-    assert by_id[refused.parent.span_id].attributes["rtloom.block"] == "array"
+    assert by_id[refused.parent.span_id].name == "node assemble"
     assert found[0].resource.attributes["service.name"] == "rtloom"
 
 

@@ -51,7 +51,7 @@ def test_unknown_and_out_of_range_parameters_are_refused() -> None:
     contract = contracts.load("array")
     with pytest.raises(InputError, match="unknown parameter 'X'"):
         contract.check({"X": 1})
-    with pytest.raises(InputError, match="T = 1; use 2 to 64"):
+    with pytest.raises(InputError, match="T = 1; use 2 to 32"):
         contract.check({"T": 1})
 
 

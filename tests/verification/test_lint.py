@@ -69,7 +69,7 @@ def test_the_expert_passes(block: str, expert: Design) -> None:
 
 
 CORNERS = ({"T": 8, "D": 1, "AXI_BYTES": 4}, {"T": 16, "D": 16, "AXI_BYTES": 32}, {"T": 2, "D": 64, "ACT_LANES": 2})
-"""Ends of the array's range; T=64 D=1 takes half a minute (tests/benchmarks/corners.py)."""
+"""Ends of the array's range (tests/benchmarks/corners.py has more)."""
 
 
 @pytest.mark.parametrize("parameters", CORNERS, ids=str)

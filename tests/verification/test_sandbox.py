@@ -92,6 +92,27 @@ def test_the_time_limit_kills_every_child(mechanism: str, tmp_path: Path) -> Non
     assert gone(mark)
 
 
+def test_a_run_that_shares_the_processor_has_the_seconds_it_was_promised(mechanism: str, tmp_path: Path) -> None:
+    sharing = """
+import time
+while time.process_time() < 0.4:
+    end = time.process_time() + 0.02
+    while time.process_time() < end:
+        pass
+    time.sleep(0.06)
+print('done')
+"""
+    done = sandbox.run(python(sharing), tmp_path, limits=Limits(seconds=0.8))
+    assert done.ok
+    assert done.seconds > 0.8
+
+
+def test_a_run_that_never_ends_is_stopped_however_little_it_does(mechanism: str, tmp_path: Path) -> None:
+    lazy = "import time\nwhile True:\n    time.sleep(0.05)\n    sum(range(100_000))"
+    done = sandbox.run(python(lazy), tmp_path, limits=Limits(seconds=0.5))
+    assert done.stopped == "time limit of 0.5 s"
+
+
 def test_children_left_behind_are_killed(mechanism: str, tmp_path: Path) -> None:
     mark = f"8{os.getpid()}.125"
     done = sandbox.run(["sh", "-c", f"setsid sleep {mark} > /dev/null 2>&1 & exit 0"], tmp_path, limits=QUICK)
