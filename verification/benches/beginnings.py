@@ -53,16 +53,14 @@ def misaligned(rng: random.Random, point: Mapping[str, int]) -> Iterator[tuple[s
 
 def begun(transfer: Transfer, point: Mapping[str, int]) -> int:
     """Words of its beginning."""
-    word = point["T"] * point["D"]
-    return min(transfer.count, max(WORDS, -(-BEATS * point["AXI_BYTES"] // word)))
+    return min(transfer.count, max(WORDS, -(-BEATS * point["AXI_BYTES"] // transfer.size(point))))
 
 
 def first_words(transfer: Transfer, point: Mapping[str, int], count: int) -> list[tuple[int, int]]:
     """(local word, memory address) of the first `count` words."""
-    word = point["T"] * point["D"]
     rows = -(-count // transfer.row_words)
     few = Transfer(**{**vars(transfer), "rows": min(rows, transfer.rows), "row_words": min(count, transfer.row_words)})
-    return few.words(word)[:count]
+    return few.words(point)[:count]
 
 
 def judge_beginning(seen: Observed, interface: str, expected: Sequence[Payload], vector: str) -> list[Mismatch]:
