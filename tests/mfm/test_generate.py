@@ -139,7 +139,11 @@ def test_a_prompt_longer_than_its_table() -> None:
 def test_rows_beyond_the_table_and_too_few_are_refused() -> None:
     model = lookup_model()
     program = ModelImage(MACHINES[0], effort=0).program(model.prefill(3), step=False)
-    for numbers, why in (([3, 23, 1], "row 23 of a table of 23"), ([3, -1, 1], "row -1 of"), ([3], "1 row numbers for 3")):
+    for numbers, why in (
+        ([3, 23, 1], "row 23 of a table of 23"),
+        ([3, -1, 1], "row -1 of"),
+        ([3], "1 row numbers for 3"),
+    ):
         with pytest.raises(InputError, match=why):
             execute(model.prefill(3), {"x": np.array(numbers)}, {})
         with pytest.raises(InputError, match=why):

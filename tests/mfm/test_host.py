@@ -313,11 +313,15 @@ def cohere() -> tuple[TextModel, IntegerGraph, Int]:
     graph = quantize(part.graph(), [table[rng.integers(0, len(table), 12)] for _ in range(3)], wide=True)
     (source,) = graph.inputs
     rows = np.clip(np.rint(table / source.scale), -127, 127).astype(np.int64)
-    return TextModel(
-        prefill=lambda count: looked_up(window(graph, 0, count), rows),
-        step=lambda past: step(graph, past, rows),
-        inputs=lambda tokens: {source.out: np.array(tokens)},
-    ), graph, rows
+    return (
+        TextModel(
+            prefill=lambda count: looked_up(window(graph, 0, count), rows),
+            step=lambda past: step(graph, past, rows),
+            inputs=lambda tokens: {source.out: np.array(tokens)},
+        ),
+        graph,
+        rows,
+    )
 
 
 def test_text_is_generated_with_norms_on_the_host() -> None:

@@ -46,6 +46,8 @@ COMPACT_BEATS = 4
 
 @dataclass(frozen=True)
 class _Plan:
+    """How a scenario differs; compact, spread: shares of the forms of LOAD; least: transfers at least."""
+
     name: str
     stall: float = 0.2
     latency: tuple[int, int] = (1, 12)
@@ -56,6 +58,7 @@ class _Plan:
     compact: float = 0.3
     spread: float = 0.3
     reset: bool = False
+    least: int = 1
 
     @property
     def far(self) -> bool:
@@ -65,6 +68,7 @@ class _Plan:
 
 _PLANS = (
     _Plan("random"),
+    _Plan("forms", stall=0.1, latency=(1, 4), gap=0.0, spread=0.6, least=12),
     _Plan("back-pressure", stall=0.6),
     _Plan("full-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=0, spread=0),
     _Plan("compact-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=1),
@@ -145,7 +149,7 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
     if plan.full_rate or plan.far:
         transfers = long_transfers(rng, words, point, SPACES)
     else:
-        transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else 1)
+        transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else plan.least)
     transfers = [_spread(rng, _compacted(rng, transfer, plan.compact), plan.spread) for transfer in transfers]
     low, high, bad = 0, 0, len(transfers)
     if plan.misaligned:
