@@ -117,7 +117,8 @@ def _single(point: Mapping[str, int], seed: int, transactions: int) -> Iterator[
     """One transfer each: the beginning of one that hardly ends, long ones, one bit off alignment."""
     rng = random.Random(f"single {seed}")
     for name, transfer in endless(rng, point, SPACES):
-        yield _beginning(rng, name, _spread(rng, transfer, _Plan.spread), point, seed)
+        yield _beginning(rng, name, transfer, point, seed)
+        yield _beginning(rng, f"{name}-spread", _spread(rng, transfer, 1), point, seed)
     for name, plain in ending(rng, point, SPACES, transactions):
         transfer = _spread(rng, plain, _Plan.spread)
         plan = _Plan(name, stall=0.02, latency=(1, 4))

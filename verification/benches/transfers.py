@@ -95,7 +95,7 @@ def long_transfers(rng: random.Random, words: int, point: Mapping[str, int], spa
 
 def _across_pages(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
     beat, word, words = point["AXI_BYTES"], point["T"] * point["D"], rng.randint(2, 8)
-    start = _page(rng) - beat * rng.randrange(1, words * word // beat)
+    start = rng.choice((_page(rng), _carry(rng))) - beat * rng.randrange(1, words * word // beat)
     return Transfer(start, rng.randrange(1 << 16), 1, words, 0, words, space)
 
 
@@ -118,8 +118,14 @@ def _random_transfer(rng: random.Random, point: Mapping[str, int], space: int) -
 
 
 def _page(rng: random.Random) -> int:
-    """A page's address anywhere in 40 bits, or just before a carry into the upper half."""
-    return PAGE * rng.choice((rng.randrange(1, 1 << 28), rng.randrange(1, 8), (1 << 20) - rng.randint(0, 1)))
+    """The address of a page anywhere in 40 bits, at or before a carry into the upper half, or into any upper bits."""
+    below = PAGE * rng.choice((rng.randrange(1, 1 << 28), rng.randrange(1, 8), (1 << 20) - rng.randint(0, 1)))
+    return rng.choice((below, below, below, _carry(rng)))
+
+
+def _carry(rng: random.Random) -> int:
+    """An address whose lower half is zeros, and the upper anything: all before it carries into it."""
+    return rng.randrange(1, 1 << 13) << 27
 
 
 def random_bytes(rng: random.Random, addresses: Iterable[int]) -> dict[int, int]:
