@@ -16,6 +16,7 @@ from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from hwlib.spec import Spec
 from mfm import api as mfm_api
+from mfm.compress.decode import looked_up
 from mfm.compress.integer import IntegerGraph, execute
 from mfm.program.program import TARGET_PARAMETERS, Program
 from mfm.run.cycles import run_cycles
@@ -29,6 +30,8 @@ from verification.system.simulation import Simulation
 Int = NDArray[np.int64]
 FULL_RANGE = "encoder-block-32-64-2-128"
 """A workload whose activations take every int8 value."""
+TABLE_ROWS = 48
+"""Of the table in which its input is looked up."""
 
 
 def compiler() -> str:
@@ -81,8 +84,8 @@ class GoldenWorkload:
     """The workload for the gate `integrate`: every output value compared with the golden executor's.
 
     Its input is random, over the whole of int8. A trained model still keeps its activations well inside that, so an
-    encoder block with random weights, small but saturating everywhere, is run besides; a design too small for that
-    block but not for the workload runs the workload alone.
+    encoder block with random weights, small but saturating everywhere, is run besides, its input looked up by number
+    in a table in memory; a design too small for that block but not for the workload runs the workload alone.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -96,7 +99,7 @@ class GoldenWorkload:
 
     def run(self, design: Design, open_session: Callable[[], AbstractContextManager[Simulation]]) -> WorkloadReport:
         """Compile for `design` and run both. Raises InputError if the workload does not fit."""
-        workload, extra = (mfm_api.load_graph(name) for name in (self._spec.workload.model, FULL_RANGE))
+        workload, extra = mfm_api.load_graph(self._spec.workload.model), full_range()
         jobs = [(workload, self._program(workload, design.manifest))]
         with suppress(InputError):
             jobs.append((extra, self._program(extra, design.manifest)))
@@ -123,16 +126,29 @@ class GoldenWorkload:
         return schedule(graph, manifest, self._spec.memory.latency_cycles, effort=0).program
 
 
+def full_range() -> IntegerGraph:
+    """The encoder block that is run besides: its input's rows are those of a random table."""
+    graph = mfm_api.load_graph(FULL_RANGE)
+    (source,) = graph.inputs
+    return looked_up(graph, _matrix(np.random.default_rng(1), TABLE_ROWS, source.cols))
+
+
 def random_inputs(program: Program) -> dict[str, Int]:
-    """Random int8 inputs of `program`, always the same, an eighth of them extreme; no real sample is so wild."""
+    """Random int8 inputs of `program`, or row numbers, always the same; no real sample is so wild."""
     random = np.random.default_rng(0)
+    return {
+        slot.name: random.integers(0, slot.choices, slot.rows)
+        if slot.choices
+        else _matrix(random, slot.rows, slot.cols)
+        for slot in program.inputs
+    }
 
-    def matrix(rows: int, cols: int) -> Int:
-        extreme = random.random((rows, cols)) < 1 / 8
-        ends: Int = random.choice(np.array([-128, 127], dtype=np.int64), (rows, cols))
-        return np.where(extreme, ends, random.integers(-128, 128, (rows, cols)))
 
-    return {slot.name: matrix(slot.rows, slot.cols) for slot in program.inputs}
+def _matrix(random: np.random.Generator, rows: int, cols: int) -> Int:
+    """Random int8 values, an eighth of them extreme."""
+    extreme = random.random((rows, cols)) < 1 / 8
+    ends: Int = random.choice(np.array([-128, 127], dtype=np.int64), (rows, cols))
+    return np.where(extreme, ends, random.integers(-128, 128, (rows, cols)))
 
 
 def _differences(name: str, got: Int, expected: Int) -> tuple[Finding, ...]:

@@ -19,7 +19,7 @@ from enum import IntEnum
 
 from hwlib.errors import InputError
 
-VERSION = 3
+VERSION = 4
 INSTRUCTION_BITS = 256
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 HEADER_BITS = 80
@@ -117,11 +117,14 @@ _TRANSFER = _layout(
     ("dram_addr", 40, "byte address in memory, a multiple of the AXI data width"),
     ("local_addr", 16, "first local word"),
     ("rows", 16, "rows to move, at least 1"),
-    ("row_words", 16, "words of memory in a row, at least 1 (COMPACT: below 32768)"),
+    ("row_words", 16, "words of memory in a row, at least 1 (COMPACT: below 32768; SPREAD: local words)"),
     ("dram_stride", 32, "bytes between row starts in memory"),
     ("local_stride", 16, "local words between row starts"),
     ("space", 8, "LOAD: 0 scratchpad, 1 matrix parameters, 2 vector parameters, 3 activation tables; STORE: 0"),
 )
+
+_LANE = ("lane", 6, "the row of the local words that is written, modulo T (SPREAD)")
+_LOAD = _layout(*((f.name, f.bits, f.doc) for f in _TRANSFER), _LANE)
 
 _MATRIX = _layout(
     ("a_addr", 16, "scratchpad word of A's first row-block"),
@@ -162,8 +165,11 @@ OPCODES = (
         0x10,
         Engine.LOAD,
         "memory to local storage, a 2-D copy of words",
-        (("COMPACT", 0, "4-byte parameter entries become 8-byte ones: a word of memory is two local words"),),
-        _TRANSFER,
+        (
+            ("COMPACT", 0, "4-byte parameter entries become 8-byte ones: a word of memory is two local words"),
+            ("SPREAD", 1, "D bytes of memory are one row of a local word, its other rows stay (space 0 only)"),
+        ),
+        _LOAD,
     ),
     Opcode("STORE", 0x11, Engine.STORE, "scratchpad to memory, a 2-D copy of words", (), _TRANSFER),
     Opcode(
@@ -297,7 +303,7 @@ def _flag_mask(op: Opcode) -> int:
 
 def _prefixed(op: Opcode) -> list[Field]:
     """Operand fields named by layout (x_ transfer, g_ matrix, v_ vector), as layouts share bits."""
-    prefix = {id(_TRANSFER): "x_", id(_MATRIX): "g_", id(_VECTOR): "v_"}.get(id(op.operands), "")
+    prefix = {id(_LOAD): "x_", id(_TRANSFER): "x_", id(_MATRIX): "g_", id(_VECTOR): "v_"}.get(id(op.operands), "")
     return [Field(prefix + f.name, f.low, f.bits, f.doc) for f in op.operands]
 
 

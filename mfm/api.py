@@ -224,7 +224,7 @@ def inputs_for(program: Program | HostedModel, index: int = 0) -> dict[str, Int]
 
     def given(slot: TensorSlot) -> Int:
         if slot.choices:
-            return random.integers(0, slot.choices, 1)
+            return random.integers(0, slot.choices, slot.rows)
         of_image = slot.gather and max(slot.gather) + 1 == images[index].size
         return slot.quantize(images[index]) if of_image else random.integers(-128, 128, (slot.rows, slot.cols))
 

@@ -1,4 +1,4 @@
-// isa_decode: names the fields of an instruction (ISA version 3).
+// isa_decode: names the fields of an instruction (ISA version 4).
 // Purely combinational. Generated from hwlib/isa.py by `rtloom generate`; do not edit.
 // x_ fields belong to LOAD and STORE, g_ to GEMM, v_ to the vector engine's.
 // illegal: the opcode is not defined, or a flag it does not have or a bit behind its operands is set.
@@ -17,6 +17,7 @@ module isa_decode (
     output wire [31:0] x_dram_stride,
     output wire [15:0] x_local_stride,
     output wire [7:0] x_space,
+    output wire [5:0] x_lane,
     output wire [15:0] g_a_addr,
     output wire [15:0] g_b_addr,
     output wire [15:0] g_o_addr,
@@ -58,6 +59,7 @@ module isa_decode (
     assign x_dram_stride = instr[199:168];
     assign x_local_stride = instr[215:200];
     assign x_space = instr[223:216];
+    assign x_lane = instr[229:224];
     assign g_a_addr = instr[95:80];
     assign g_b_addr = instr[111:96];
     assign g_o_addr = instr[127:112];
@@ -89,7 +91,7 @@ module isa_decode (
     always @* begin
         case (instr[7:0])
             8'h01: illegal = |(instr[15:8] & ~8'h00) || |instr[255:80]; // END
-            8'h10: illegal = |(instr[15:8] & ~8'h01) || |instr[255:224]; // LOAD
+            8'h10: illegal = |(instr[15:8] & ~8'h03) || |instr[255:230]; // LOAD
             8'h11: illegal = |(instr[15:8] & ~8'h00) || |instr[255:224]; // STORE
             8'h20: illegal = |(instr[15:8] & ~8'hff) || |instr[255:251]; // GEMM
             8'h30: illegal = |(instr[15:8] & ~8'h00) || |instr[255:251]; // LAYERNORM

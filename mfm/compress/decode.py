@@ -57,9 +57,12 @@ def window(graph: IntegerGraph, past: int, rows: int) -> IntegerGraph:
     return IntegerGraph(f"{graph.name}-{past}+{rows}", tuple(ops), graph.output, graph.output_scale)
 
 
-def prefill(graph: IntegerGraph, rows: int) -> IntegerGraph:
-    """The first `rows` rows of a causal `graph`, no further than its caches need; its output is of no use."""
-    whole = window(graph, 0, rows)
+def prefill(graph: IntegerGraph, rows: int, table: Int | None = None) -> IntegerGraph:
+    """The first `rows` rows of a causal `graph`, no further than its caches need; its output is of no use.
+
+    table: where its input's rows are looked up, as in :func:`looked_up`.
+    """
+    whole = window(graph, 0, rows) if table is None else looked_up(window(graph, 0, rows), table)
     last = next((op for op in reversed(whole.ops) if isinstance(op, QAttention)), None)
     reader = next((op for op in whole.ops if isinstance(op, QGemm) and last is not None and op.a == last.out), None)
     if reader is None:
@@ -73,10 +76,17 @@ def prefill(graph: IntegerGraph, rows: int) -> IntegerGraph:
 
 
 def step(graph: IntegerGraph, past: int, table: Int) -> IntegerGraph:
-    """Row `past` of a causal `graph` whose input is a row of `table` [any, cols] (int8): a token's embedding."""
-    made = window(graph, past, 1)
-    ops = tuple(replace(op, table=table, gather=()) if isinstance(op, QInput) else op for op in made.ops)
-    return IntegerGraph(made.name, ops, made.output, made.output_scale)
+    """Row `past` of a causal `graph`, its input looked up in `table`."""
+    return looked_up(window(graph, past, 1), table)
+
+
+def looked_up(graph: IntegerGraph, table: Int) -> IntegerGraph:
+    """`graph` with rows of `table` [any, cols] (int8), a token's embedding each, as its input; given are their numbers.
+
+    In memory there is one table for all graphs that are given the same one.
+    """
+    ops = tuple(replace(op, table=table, gather=()) if isinstance(op, QInput) else op for op in graph.ops)
+    return replace(graph, ops=ops)
 
 
 def _on_host(op: QHost, past: int, rows: int) -> QHost:

@@ -367,12 +367,21 @@ def execute_all(graph: IntegerGraph, inputs: Mapping[str, Int], caches: Caches |
 
 
 def given(op: QInput, values: Int) -> Int:
-    """The rows of an input. Raises InputError for a row number beyond its table."""
+    """The rows of an input. Raises InputError as :func:`chosen_rows`."""
     if op.table is None:
         return values
-    if not ((values >= 0) & (values < len(op.table))).all():
-        raise InputError(f"row {values} of a table of {len(op.table)}", op.out, "give the numbers of rows it has")
-    return op.table[values]
+    return op.table[chosen_rows(values, op.rows, len(op.table), op.out)]
+
+
+def chosen_rows(numbers: Int, rows: int, choices: int, name: str) -> list[int]:
+    """The numbers of `rows` rows of a table of `choices`. Raises InputError for another count, or a row it lacks."""
+    found: list[int] = np.asarray(numbers).ravel().tolist()
+    if len(found) != rows:
+        raise InputError(f"{len(found)} row numbers for {rows} rows", name, "give one for each")
+    for number in found:
+        if not 0 <= number < choices:
+            raise InputError(f"row {number} of a table of {choices}", name, "give the numbers of rows it has")
+    return found
 
 
 @dataclass

@@ -24,7 +24,8 @@ UNCHANGED = RequantParams(1 << 14, 0, 14)
 def joined(vision: IntegerGraph, prompt: IntegerGraph, at: int) -> IntegerGraph:
     """`prompt`, the graph of a prompt's rows, its rows from `at` on being the output rows of `vision`.
 
-    Inputs: those of `vision` under VISION before their names, and TEXT, the prompt's rows with zeros for the image's.
+    Inputs: those of `vision` under VISION before their names, and TEXT, the prompt's rows, where the image's are zeros
+    (or, if they are looked up in a table, the number of a row of zeros).
     Raises InputError where the rows or the widths do not fit.
     """
     (source,) = prompt.inputs

@@ -52,9 +52,17 @@ def entries_per_word(manifest: Manifest) -> int:
     return manifest.word_bytes // PARAM_BYTES
 
 
+def row_bytes(operands: Mapping[str, int], flags: frozenset[str], parameters: Mapping[str, int]) -> int:
+    """Bytes of memory in a row of a LOAD or STORE: whole words, or with SPREAD whole beats."""
+    if "SPREAD" in flags:
+        beat = parameters["AXI_BYTES"]
+        return -(-operands["row_words"] * parameters["D"] // beat) * beat
+    return operands["row_words"] * parameters["T"] * parameters["D"]
+
+
 def _transfer(op: str, v: Mapping[str, int], flags: frozenset[str], manifest: Manifest) -> list[Access]:
-    size = manifest.word_bytes
-    memory = Access(Store.MEMORY, op == "STORE", v["dram_addr"], v["row_words"] * size, v["rows"], v["dram_stride"])
+    size = row_bytes(v, flags, manifest.parameters)
+    memory = Access(Store.MEMORY, op == "STORE", v["dram_addr"], size, v["rows"], v["dram_stride"])
     space = Store(v["space"])
     if space is Store.TABLES:
         return [memory, Access(space, True, 0, 1)]

@@ -15,12 +15,14 @@ from hwlib.design import Manifest
 from hwlib.errors import InputError
 from hwlib.files import write_whole
 from hwlib.numerics import pack, pack_int4, unpack, unpack_matrix_int4
-from mfm.compress.integer import INT4, QInput
+from mfm.compress.integer import INT4, QInput, chosen_rows
 from mfm.program.effects import macs
 
 Int = NDArray[np.int64]
 
 MAGIC = b"RTLOOM-PROGRAM 1\n"
+CELL = 8
+"""Transfers begin and end at multiples of as many bytes: a word has at least as many, and so has a table's row."""
 TARGET_PARAMETERS = ("T", "D", "WORDS", "AXI_BYTES", "ACT_TABLES", "MATRIX_PARAMS", "VECTOR_PARAMS", "ROW_SCALES")
 """The `top` parameters a program depends on; the others only change its speed."""
 
@@ -32,7 +34,8 @@ class TensorSlot:
     addr: byte address; rows, cols: valid elements; words: local words in a row-block;
     value = (q - zero) * scale. gather (inputs only): for each element of [rows, cols] the flat index into
     the sample that goes there, or -1 for zero. row: where in the first row-block row 0 lies.
-    choices (inputs only): the slot is the first of so many of its size, and a run takes that of the number it is given.
+    choices (inputs only): at `addr` lies a table of so many rows, `pitch` bytes from one to the next, and a run takes
+    those of the numbers it is given, `rows` of them.
     """
 
     name: str
@@ -45,6 +48,7 @@ class TensorSlot:
     gather: tuple[int, ...] = ()
     row: int = 0
     choices: int = 0
+    pitch: int = 0
 
     @classmethod
     def unplaced(cls, op: QInput) -> TensorSlot:
@@ -172,7 +176,10 @@ class Program:
         return (*self.segments, Segment(self.program_addr, self.code))
 
     def feed(self, inputs: Mapping[str, Int]) -> tuple[Segment, ...]:
-        """What is to be in memory for a run on int8 `inputs`: the inputs, and the loads of what is chosen by number."""
+        """What is to be in memory for a run on int8 `inputs`: the inputs, and the loads of what is chosen by number.
+
+        An input with choices is given as row numbers [rows]. Raises InputError for others than its table has.
+        """
         given = [slot for slot in self.inputs if not slot.choices]
         written = [Segment(slot.addr, slot.pack(inputs[slot.name], self.target)) for slot in given]
         for index, item in self._choosing(inputs).items():
@@ -186,15 +193,14 @@ class Program:
         return [changed.get(i, item) for i, item in enumerate(self.instructions)] if changed else self.instructions
 
     def _choosing(self, inputs: Mapping[str, Int]) -> dict[int, isa.Instruction]:
-        """The loads of rows chosen by number, where they are in the program."""
+        """The loads of rows chosen by number, where they are in the program; as compiled, row r loads table row r."""
         found = {}
         for slot in (slot for slot in self.inputs if slot.choices):
-            number, size = int(np.asarray(inputs[slot.name]).ravel()[0]), slot.nbytes(self.target)
-            if not 0 <= number < slot.choices:
-                raise InputError(f"row {number} of a table of {slot.choices}", slot.name, "give one of its rows")
+            numbers = chosen_rows(inputs[slot.name], slot.rows, slot.choices, slot.name)
             for index, item in enumerate(self.instructions):
-                if item.op == "LOAD" and slot.addr <= item.operands["dram_addr"] < slot.addr + size:
-                    address = item.operands["dram_addr"] + number * size
+                row = (item.operands["dram_addr"] - slot.addr) // slot.pitch if "SPREAD" in item.flags else -1
+                if 0 <= row < slot.rows:
+                    address = slot.addr + numbers[row] * slot.pitch
                     found[index] = replace(item, operands={**item.operands, "dram_addr": address})
         return found
 

@@ -1,13 +1,15 @@
 """Hugging Face models that generate text, quantized: language models, and vision-language models with their image.
 
 Calibration: pixels and tokens that are given, else random ones. A prompt's rows are computed at once, the image's by
-the vision tower in the same program; then token by token, embeddings loaded from their table in memory.
+the vision tower in the same program; then token by token. Embeddings are loaded from one table in memory, by number: a
+LOAD of 32 bytes in the program for each row of a prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,11 @@ class Quantized:
     table: Int
     parameters: int
 
+    @cached_property
+    def rows(self) -> Int:
+        """What is looked up: the embeddings, and with a vision tower a row of zeros after them, for an image's rows."""
+        return self.table if self.vision is None else np.pad(self.table, ((0, 1), (0, 0)))
+
     @property
     def capacity(self) -> int:
         """Rows of the longest text."""
@@ -59,10 +66,9 @@ class Quantized:
         """What generates text."""
         name = self.decoder.inputs[0].out
         return TextModel(
-            prefill=lambda rows: prefill(self.decoder, rows),
-            step=lambda past: step(self.decoder, past, self.table),
-            embed=lambda tokens: {name: self.table[np.asarray(tokens)]},
-            choose=lambda token: {name: np.array([token])},
+            prefill=lambda rows: prefill(self.decoder, rows, self.rows),
+            step=lambda past: step(self.decoder, past, self.rows),
+            inputs=lambda tokens: {name: np.asarray(tokens)},
         )
 
     def prompt(self, before: Sequence[int], pixels: Float | None = None, after: Sequence[int] = ()) -> Prompt:
@@ -79,15 +85,9 @@ class Quantized:
             raise InputError("an image for a model without a vision tower", "prompt", "leave it out")
         if not after:
             raise InputError("no token after the image", "prompt", "give at least one")
-        rows = self._rows(before, after[:-1])
-        graph = joined(self.vision, prefill(self.decoder, len(rows)), len(before))
-        return Prompt(graph, {**self._pixels(pixels), TEXT: rows}, len(rows), after[-1])
-
-    def _rows(self, before: Sequence[int], after: Sequence[int]) -> Int:
-        """The text's rows, zeros for the image's."""
-        assert self.vision is not None
-        image = np.zeros((_rows_of(self.vision), self.table.shape[1]), dtype=np.int64)
-        return np.vstack([self.table[list(before)], image, self.table[list(after)]])
+        numbers = np.array([*before, *[len(self.table)] * _rows_of(self.vision), *after[:-1]])
+        graph = joined(self.vision, prefill(self.decoder, len(numbers), self.rows), len(before))
+        return Prompt(graph, {**self._pixels(pixels), TEXT: numbers}, len(numbers), after[-1])
 
     def _pixels(self, pixels: Float) -> Inputs:
         assert self.vision is not None

@@ -36,14 +36,12 @@ class TextModel:
     """A causal model as graphs.
 
     prefill: the graph of the first `rows` tokens, whose output nobody reads; step: that of one token after `past`
-    others, its output the logits [1, vocabulary]. Both use the same cache slots. embed: the inputs of a prefill for
-    tokens; choose: those of a step for one.
+    others, its output the logits [1, vocabulary]. Both use the same cache slots. inputs: of either for its tokens.
     """
 
     prefill: Callable[[int], IntegerGraph]
     step: Callable[[int], IntegerGraph]
-    embed: Callable[[Sequence[int]], Inputs]
-    choose: Callable[[int], Inputs]
+    inputs: Callable[[Sequence[int]], Inputs]
 
 
 @dataclass(frozen=True)
@@ -247,7 +245,7 @@ def generate(
             runner.run(prompt.graph, prompt.inputs)
     tokens, logits = [prompt.last], []
     for position in range(prompt.rows, prompt.rows + count):
-        graph, inputs = model.step(position), model.choose(tokens[-1])
+        graph, inputs = model.step(position), model.inputs(tokens[-1:])
         found = [runner.run(graph, inputs) for runner in runners]
         for runner, values in zip(runners, found, strict=True):
             if not np.array_equal(values, found[0]):
@@ -270,4 +268,4 @@ def text_prompt(model: TextModel, tokens: Sequence[int]) -> Prompt:
     rows = len(tokens) - 1
     if not rows:
         return Prompt(None, {}, 0, tokens[-1])
-    return Prompt(model.prefill(rows), model.embed(tokens[:-1]), rows, tokens[-1])
+    return Prompt(model.prefill(rows), model.inputs(tokens[:-1]), rows, tokens[-1])

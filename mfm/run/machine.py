@@ -156,13 +156,21 @@ class GoldenMachine:
 
     def _load(self, item: isa.Instruction) -> Commit:
         v, size = item.operands, self.manifest.word_bytes
-        spans = [self.read(v["dram_addr"] + q * v["dram_stride"], v["row_words"] * size) for q in range(v["rows"])]
+        spread = "SPREAD" in item.flags
+        row = v["row_words"] * (self.dot if spread else size)
+        spans = [self.read(v["dram_addr"] + q * v["dram_stride"], row) for q in range(v["rows"])]
         data, count = np.frombuffer(b"".join(spans), dtype=np.uint8), v["row_words"]
         if "COMPACT" in item.flags:
             full = [expand_param(entry) for entry in data.view(np.uint32).tolist()]
             data, count = np.array(full, dtype=np.uint64).view(np.uint8), 2 * count
         words = v["local_addr"] + np.arange(v["rows"])[:, None] * v["local_stride"] + np.arange(count)
-        return lambda: self._fill(Store(v["space"]), words.ravel() & 0xFFFF, data.reshape(-1, size))
+        words = words.ravel() & 0xFFFF
+        if spread:
+            return lambda: self._fill_rows(v["lane"] % self.tile, words, data.view(np.int8).reshape(-1, self.dot))
+        return lambda: self._fill(Store(v["space"]), words, data.reshape(-1, size))
+
+    def _fill_rows(self, lane: int, words: Int, rows: NDArray[np.int8]) -> None:
+        self.scratchpad[words % len(self.scratchpad), lane] = rows
 
     def _fill(self, store: Store, words: Int, data: NDArray[np.uint8]) -> None:
         if store is Store.SCRATCHPAD:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from hwlib import isa
 from hwlib.design import Manifest
 from hwlib.errors import InputError
-from mfm.program.effects import PAIRWISE
+from mfm.program.effects import PAIRWISE, row_bytes
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class CostModel:
         beat = max(1.0, (self.latency + start) / getattr(t, f"{kind}_window"))
         if "COMPACT" in flags and axi == self.manifest.word_bytes:
             beat = max(2.0, beat)
-        row = v["row_words"] * self.manifest.word_bytes / axi * beat + getattr(t, f"{kind}_row")
+        row = row_bytes(v, flags, self.manifest.parameters) / axi * beat
+        row = max(row, v["row_words"] if "SPREAD" in flags else 0.0) + getattr(t, f"{kind}_row")
         begin, end = (start + self.latency, done) if kind == "load" else (start, done + self.latency)
         return Cost(begin, v["rows"] * row, end, getattr(t, f"{kind}_gap"))
 

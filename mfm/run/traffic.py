@@ -8,17 +8,17 @@ results that a layer stores only to load them itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfm.program.program import Program
+from hwlib.isa import Instruction
+from mfm.program.effects import row_bytes
+from mfm.program.program import CELL, Program
 
-CELL = 8
-"""Bytes looked at together; every transfer is of whole words of at least as many."""
 PADDING = 512
 """Gaps between regions shorter than this are padding."""
 
@@ -75,7 +75,7 @@ def memory_map(program: Program) -> tuple[Region, ...]:
     """The regions of the program's memory by address; what no other names is scratch."""
     found = [(s.addr, len(s.data), Kind.CONSTANTS, "") for s in program.segments]
     found.append((program.program_addr, len(program.code), Kind.PROGRAM, ""))
-    found += [(s.addr, s.nbytes(program.target), Kind.INPUT, s.name) for s in program.inputs]
+    found += [(s.addr, s.nbytes(program.target), Kind.INPUT, s.name) for s in program.inputs if not s.choices]
     found += [(s.addr, s.nbytes(program.target), Kind.OUTPUT, s.name) for s in program.outputs]
     found += [(s.addr, s.nbytes(program.target), Kind.CACHE, s.name) for s in program.caches]
     regions: list[Region] = []
@@ -142,7 +142,7 @@ def layer_traffic(program: Program) -> dict[str, Traffic]:
     for item, name in zip(program.instructions, program.layers, strict=True):
         if item.op not in ("LOAD", "STORE"):
             continue
-        layer, runs = names[name], _runs(item.operands, program)
+        layer, runs = names[name], _runs(item, program)
         size = sum(run.stop - run.start for run in runs)
         if item.op == "LOAD":
             first, given = cells.load(layer, runs)
@@ -157,10 +157,10 @@ def layer_traffic(program: Program) -> dict[str, Traffic]:
     return {name: Traffic(*figures) for name, *figures in totals}
 
 
-def _runs(v: Mapping[str, int], program: Program) -> list[slice]:
+def _runs(item: Instruction, program: Program) -> list[slice]:
     """The cells of a LOAD or STORE, run by run."""
-    length = v["row_words"] * program.target["T"] * program.target["D"]
+    v, length = item.operands, row_bytes(item.operands, item.flags, program.target)
     starts: NDArray[np.int64] = v["dram_addr"] + np.arange(v["rows"]) * v["dram_stride"]
     if v["rows"] > 1 and v["dram_stride"] == length:
         starts, length = starts[:1], length * v["rows"]
-    return [slice(start // CELL, (start + length) // CELL) for start in starts.tolist()]
+    return [slice(start // CELL, -(-(start + length) // CELL)) for start in starts.tolist()]

@@ -31,7 +31,7 @@ from mfm.compress.integer import (
     shape_of,
 )
 from mfm.program.effects import Store
-from mfm.program.program import CacheSlot, TensorSlot
+from mfm.program.program import CELL, CacheSlot, TensorSlot
 from mfm.schedule.attention import Attention
 from mfm.schedule.chains import Chain, Chains, RowOp
 from mfm.schedule.panels import Grid, Home, Memory, Panel, Ref, Step, gemm_operands, make_grid
@@ -177,24 +177,29 @@ class Lowering:
     def _input(self, op: QInput) -> None:
         grid = self.fresh(op.out)
         self._filled(grid)
-        if op.table is not None:
-            self._table(op, op.table, grid)
+        pitch = 0 if op.table is None else self._table(op, op.table, grid)
         slot = self._slot(grid, op.out, op.scale, op.gather)
-        self.inputs.append(slot if op.table is None else replace(slot, choices=len(op.table)))
+        self.inputs.append(slot if op.table is None else replace(slot, choices=len(op.table), pitch=pitch))
 
-    def _table(self, op: QInput, table: Int, grid: Grid) -> None:
-        """Rows to choose from, each as a row-block that has the row in every lane: whichever counts, it is there."""
-        if op.rows != 1:
-            raise InputError(f"{op.rows} rows chosen from a table", op.out, "choose one, or give the rows themselves")
-        home = grid.panels[0][0].home
+    def _table(self, op: QInput, table: Int, grid: Grid) -> int:
+        """Rows to choose from, one after the other in whole beats: bytes from one to the next.
+
+        Each row of the input is a LOAD of its own, of table row r for the input's row r until a run chooses: the table
+        is continued with zeros where it is shorter than the input.
+        """
+        home, beat = grid.panels[0][0].home, max(CELL, self.manifest.parameters["AXI_BYTES"])
         assert home is not None
+        pitch, count = -(-grid.words * self.dot // beat) * beat, max(len(table), op.rows)
 
         def make() -> bytes:
-            padded = np.pad(table, ((0, 0), (0, grid.words * self.dot - table.shape[1])))
-            return pack(padded.repeat(self.tile, axis=0), self.tile, self.dot)
+            return np.pad(table, ((0, count - len(table)), (0, pitch - table.shape[1]))).astype(np.int8).tobytes()
 
-        key = (id(table), "rows", grid.words, self.tile, self.dot)
-        home.fixed = self.memory.place_packed(key, table, make)[0]
+        home.fixed = self.memory.place_packed((id(table), "rows", pitch, count), table, make)[0]
+        for i, (panel,) in enumerate(grid.panels):
+            low = i * self.group * self.tile
+            first, end = max(low, self.row), min(low + panel.blocks * self.tile, self.row + op.rows)
+            panel.looked_up, panel.offset, panel.pitch = (first - self.row, end - first, first - low), 0, pitch
+        return pitch
 
     def _filled(self, grid: Grid) -> None:
         for row in grid.panels:

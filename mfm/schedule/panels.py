@@ -125,6 +125,8 @@ class Panel:
     part: the only rows and words (first row, rows, first word, words) the program changes, if not all.
     held: the only ones that the home holds something in before the program writes the panel, if not all.
     compact: parameter entries are 4 bytes in the home.
+    looked_up: (first, count, lane): rows `first`.. of those a run chooses from the table that the home is, `count` of
+    them, one after the other from row `lane` of the first row-block on; `pitch` is from one table row to the next.
     """
 
     label: str
@@ -140,6 +142,7 @@ class Panel:
     part: tuple[int, int, int, int] | None = None
     held: tuple[int, int, int, int] | None = None
     compact: bool = False
+    looked_up: tuple[int, int, int] | None = None
 
     @cached_property
     def size(self) -> int:

@@ -316,7 +316,10 @@ class Residency:
         return panel.size * self._unit_cycles(panel)
 
     def _unit_cycles(self, panel: Panel) -> float:
-        """Bus cycles of a unit of `panel`."""
+        """Bus cycles of a unit of `panel`; of one that is looked up, local words come one row at a time."""
+        if panel.looked_up:
+            p = self.manifest.parameters
+            return panel.looked_up[1] * max(1.0, p["D"] / p["AXI_BYTES"]) / panel.blocks
         return self.word_cycles / 2 if panel.compact else self.word_cycles
 
     def _transfer(self, op: str, panel: Panel, layer: str) -> None:
@@ -324,14 +327,35 @@ class Residency:
             raise self._too_small(panel, self.places[panel.store])
         place = self.places[panel.store]
         where = place.where[panel]
-        operands = self._span_of(op, panel, where.start)
-        flags = frozenset({"COMPACT"} if panel.compact else ())
-        if op == "LOAD":
-            cost = self.costs.cost(op, operands, flags)
-            self.state.loaded += cost.work + cost.gap
-        self.events.append(Event(op, operands, flags, layer))
+        flags = frozenset({"COMPACT"} if panel.compact else {"SPREAD"} if panel.looked_up else ())
+        for operands in (
+            self._rows_of(panel, where.start) if panel.looked_up else [self._span_of(op, panel, where.start)]
+        ):
+            if op == "LOAD":
+                cost = self.costs.cost(op, operands, flags)
+                self.state.loaded += cost.work + cost.gap
+            self.events.append(Event(op, operands, flags, layer))
         place.touched[where] = self.clock
         self.in_memory[panel] = True
+
+    def _rows_of(self, panel: Panel, start: int) -> list[dict[str, int]]:
+        """Operands of a LOAD for each row that is looked up, when at `start`: a row a run chooses another for."""
+        assert panel.home is not None
+        assert panel.looked_up is not None
+        (first, count, lane), tile = panel.looked_up, self.manifest.tile
+        return [
+            {
+                "dram_addr": panel.home.addr + (first + r) * panel.pitch,
+                "local_addr": start + (lane + r) // tile * panel.row_words,
+                "rows": 1,
+                "row_words": panel.row_words,
+                "dram_stride": 0,
+                "local_stride": 0,
+                "space": int(panel.store),
+                "lane": (lane + r) % tile,
+            }
+            for r in range(count)
+        ]
 
     def _span_of(self, op: str, panel: Panel, start: int) -> dict[str, int]:
         """Operands of a LOAD of what is held of `panel`, or of a STORE of what is changed, when at `start`."""
@@ -343,7 +367,8 @@ class Residency:
         local, pitch = panel.row_words, panel.pitch
         if rows == 1 or (words == local and pitch == local * size):
             rows, words, local, pitch = 1, rows * words * unit, 0, 0
-        return {
+        unspread = {"lane": 0} if op == "LOAD" else {}
+        return unspread | {
             "dram_addr": panel.home.addr + panel.offset + row * panel.pitch + word * size,
             "local_addr": (start + row * panel.row_words + word) * unit,
             "rows": rows,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +51,18 @@ class Split:
     graph: IntegerGraph
     parts: tuple[Segment | QHost, ...]
 
+    @cached_property
+    def _hosts_read(self) -> frozenset[str]:
+        """What the host reads."""
+        return frozenset(name for part in self.parts if isinstance(part, QHost) for name in part.reads)
+
     @property
     def segments(self) -> tuple[Segment, ...]:
         return tuple(part for part in self.parts if isinstance(part, Segment))
 
     def run(self, inputs: Mapping[str, Int], execute: Execute) -> Int:
         """The output of the graph, its segments run by `execute`."""
-        values = {op.out: given(op, inputs[op.out]) for op in self.graph.inputs}
+        values = {op.out: given(op, inputs[op.out]) for op in self.graph.inputs if op.out in self._hosts_read}
         values |= {op.out: op.values for op in self.graph.ops if isinstance(op, QConst)}
         for part in self.parts:
             if isinstance(part, QHost):

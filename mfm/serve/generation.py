@@ -9,7 +9,7 @@ from typing import Any
 
 from hwlib.design import Design
 from hwlib.errors import InputError
-from mfm.compress.decode import step, window
+from mfm.compress.decode import looked_up, step, window
 from mfm.compress.integer import IntegerGraph
 from mfm.compress.quantize import quantize
 from mfm.models import huggingface
@@ -65,7 +65,9 @@ def part_graph(word: str) -> IntegerGraph:
     part = part or list(known)[-1]
     if part in ("decoder", "step"):
         made = quantized(model, rows + 1)
-        return step(made.decoder, rows, made.table) if part == "step" else window(made.decoder, 0, rows)
+        if part == "step":
+            return step(made.decoder, rows, made.rows)
+        return looked_up(window(made.decoder, 0, rows), made.rows)
     if part not in known:
         raise InputError(f"no part '{part}'", word, f"it has {', '.join(known)}")
     chosen = known[part]

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agents.workload import FULL_RANGE, GoldenWorkload, random_inputs
+from agents.workload import GoldenWorkload, full_range, random_inputs
 from hwlib.design import Design, with_parameters
 from hwlib.spec import Spec, Workload
-from mfm import api as mfm_api
 from mfm.compress.integer import QAdd, execute_all
 from mfm.schedule.schedule import schedule
 from tests.verification.conftest import expert, expert_text, spoiled  # noqa: F401 (fixtures)
@@ -21,17 +20,28 @@ LANES = 16
 
 
 def test_inputs_and_activations_take_every_int8_value(expert: Design) -> None:  # noqa: F811
-    graph = mfm_api.load_graph(FULL_RANGE)
+    graph = full_range()
     inputs = random_inputs(schedule(graph, expert.manifest, 20, effort=0).program)
-    for matrix in inputs.values():
-        assert len(np.unique(matrix)) > 240
     values = execute_all(graph, inputs)
+    for source in graph.inputs:
+        assert len(np.unique(values[source.out])) > 240
     sums = [op for op in graph.ops if isinstance(op, QAdd)]
     assert sums
     for op in sums:
         places = [np.argwhere(values[operand] == -128)[:, 0] % LANES for operand in (op.a, op.b)]
         assert max(len(set(lanes.tolist())) for lanes in places) > LANES * 3 / 4, op.out
         assert (values[op.out].min(), values[op.out].max()) == (-128, 127)
+
+
+@pytest.mark.slow
+def test_a_top_that_writes_whole_words_where_one_row_is_loaded_is_seen(
+    spoiled: Callable[[dict[str, str]], Design],  # noqa: F811
+) -> None:
+    wrong = expert_text("top.v", (".w2_strb(local_strb)", ".w2_strb(local_strb | {(T*D){1'b1}})"))
+    design = with_parameters(spoiled({"top.v": wrong}), T=8, D=1)
+    result = integrate.run(Candidate(design), Context(workload=GoldenWorkload(SPEC)))
+    assert not result.passed
+    assert result.findings[0].message.startswith("encoder-block-32"), str(result.findings[0])
 
 
 @pytest.mark.slow

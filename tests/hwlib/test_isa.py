@@ -109,7 +109,10 @@ def test_waits_within_the_horizon_compare_as_signed_distances() -> None:
             "isa: unknown instruction 'JUMP'; "
             "use one of ['ADD', 'END', 'GEMM', 'LAYERNORM', 'LOAD', 'MUL', 'RMSNORM', 'ROPE', 'SOFTMAX', 'STORE']",
         ),
-        (Instruction("LOAD", {}, frozenset({"ACT"})), "isa: LOAD has no flag ['ACT']; use some of ['COMPACT']"),
+        (
+            Instruction("LOAD", {}, frozenset({"ACT"})),
+            "isa: LOAD has no flag ['ACT']; use some of ['COMPACT', 'SPREAD']",
+        ),
         (
             Instruction("GEMM", {}, frozenset({"ACT", "FAST"})),
             "isa: GEMM has no flag ['FAST']; "

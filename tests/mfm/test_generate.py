@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hwlib.design import EXPERT, Manifest, read_design, with_parameters
 from hwlib.errors import InputError
-from mfm.compress.integer import IntegerGraph, QInput, execute
+from mfm.compress.decode import looked_up
+from mfm.compress.integer import IntegerGraph, execute
 from mfm.run.generate import Generation, IntegerRunner, ModelImage, TextModel, generate, open_runners, text_prompt
 from mfm.schedule.panels import ALIGNMENT
 from mfm.workloads import Decoder, DecoderShape
@@ -32,10 +33,18 @@ MACHINES = [
 def text_model(shape: DecoderShape = SHAPE) -> TextModel:
     decoder = Decoder(shape)
 
-    def embed(tokens: Sequence[int]) -> Mapping[str, Int]:
-        return decoder.inputs(list(tokens))
+    return TextModel(decoder.prefill, decoder.step, lambda tokens: decoder.inputs(list(tokens)))
 
-    return TextModel(decoder.prefill, decoder.step, embed, lambda token: embed([token]))
+
+def lookup_model(shape: DecoderShape = SHAPE) -> TextModel:
+    """The same model with its table of embeddings on the accelerator: token numbers in, nothing looked up before."""
+    decoder = Decoder(shape)
+    table = decoder.embedding
+    return TextModel(
+        prefill=lambda rows: looked_up(decoder.prefill(rows), table),
+        step=lambda past: looked_up(decoder.step(past), table),
+        inputs=lambda tokens: {"x": np.asarray(tokens)},
+    )
 
 
 def generated(manifest: Manifest, prompt: Sequence[int], count: int, shape: DecoderShape = SHAPE) -> Generation:
@@ -82,7 +91,7 @@ def test_the_expert_generates_what_the_integer_graphs_do() -> None:
     """On the RTL behind a memory that stalls, the build that `test_api` uses."""
     sizes = {"T": 2, "D": 4, "WORDS": 512, "ACT_LANES": 2, "MATRIX_PARAMS": 256, "VECTOR_PARAMS": 128, "QUEUE": 4}
     design = with_parameters(read_design(EXPERT), **sizes)
-    model = text_model()
+    model = lookup_model()
     stalls = MemoryModel(latency=9, stall=0.2, seed=3)
     with open_runners(["integer", "rtl"], design.manifest, design, stalls, effort=0) as runners:
         found = generate(model, text_prompt(model, [3, 1, 4, 1, 5, 9]), 3, runners)
@@ -90,34 +99,55 @@ def test_the_expert_generates_what_the_integer_graphs_do() -> None:
     assert min(found.cycles) > 0
 
 
-def with_table(graph: IntegerGraph, table: Int) -> IntegerGraph:
-    ops = tuple(replace(op, table=table) if isinstance(op, QInput) else op for op in graph.ops)
-    return IntegerGraph(graph.name, ops, graph.output, graph.output_scale)
+LOOKUPS = [*MACHINES, machine(T=16, D=1, WORDS=512, AXI_BYTES=8), machine(T=2, D=16, WORDS=128, AXI_BYTES=32)]
 
 
-def test_a_token_is_loaded_from_the_table_of_embeddings_in_memory() -> None:
-    decoder, model = Decoder(SHAPE), text_model()
-    steps = replace(
-        model,
-        step=lambda past: with_table(decoder.step(past), decoder.embedding),
-        choose=lambda t: {"x": np.array([t])},
-    )
-    for manifest in MACHINES:
-        with open_runners(["integer", "golden"], manifest, effort=0) as runners:
-            found = generate(steps, text_prompt(steps, [3, 1, 4]), 4, runners)
-        assert found.tokens == generated(manifest, [3, 1, 4], 4).tokens
+@pytest.mark.parametrize("manifest", LOOKUPS, ids=lambda m: f"T{m.tile}D{m.dot}")
+def test_tokens_are_loaded_from_the_table_of_embeddings_in_memory(manifest: Manifest) -> None:
+    model, prompt = lookup_model(), [3, 1, 4, 1, 5, 9, 2, 6, 5, 3]
+    with open_runners(["integer", "golden"], manifest, effort=0) as runners:
+        found = generate(model, text_prompt(model, prompt), 4, runners)
+    plain = generated(manifest, prompt, 4)
+    assert found.tokens == plain.tokens
+    assert all(np.array_equal(a, b) for a, b in zip(found.logits, plain.logits, strict=True))
 
 
-def test_a_row_beyond_the_table_and_several_rows_of_it_are_refused() -> None:
-    decoder = Decoder(SHAPE)
-    graph = with_table(decoder.step(0), decoder.embedding)
-    with pytest.raises(InputError, match=r"row \[23\] of a table of 23"):
-        execute(graph, {"x": np.array([23])})
-    program = ModelImage(MACHINES[0], effort=0).program(graph, step=True)
-    with pytest.raises(InputError, match="row 23 of a table of 23"):
-        program.feed({"x": np.array([23])})
-    with pytest.raises(InputError, match="3 rows chosen from a table"):
-        ModelImage(MACHINES[0], effort=0).program(with_table(decoder.prefill(3), decoder.embedding), step=False)
+def test_a_prompt_and_every_step_look_up_rows_of_one_table_of_contiguous_bytes() -> None:
+    model, image = lookup_model(), ModelImage(MACHINES[0], effort=0)
+    table = Decoder(SHAPE).embedding
+    for graph in (model.prefill(6), model.step(6), model.step(7)):
+        program = image.program(graph, step=graph.inputs[0].rows == 1)
+        (slot,) = program.inputs
+        assert slot.pitch == SHAPE.width
+        holding = [s for s in program.segments if s.addr == slot.addr]
+        assert [s.data for s in holding] == [table.astype(np.int8).tobytes()]
+        loads = [item for item in program.instructions if "SPREAD" in item.flags]
+        assert [item.operands["lane"] for item in loads] == [(slot.row + r) % 4 for r in range(slot.rows)]
+        numbers = np.arange(slot.rows) + 11
+        asked = [i.operands["dram_addr"] for i in program.chosen({"x": numbers}) if "SPREAD" in i.flags]
+        assert asked == [slot.addr + n * SHAPE.width for n in numbers]
+        assert len(program.feed({"x": numbers})) == slot.rows
+
+
+def test_a_prompt_longer_than_its_table() -> None:
+    shape = replace(SHAPE, vocab=3)
+    model = lookup_model(shape)
+    with open_runners(["integer", "golden"], MACHINES[0], effort=0) as runners:
+        assert generate(model, text_prompt(model, [2, 0, 1, 1, 0, 2, 2]), 2, runners).tokens
+
+
+def test_rows_beyond_the_table_and_too_few_are_refused() -> None:
+    model = lookup_model()
+    program = ModelImage(MACHINES[0], effort=0).program(model.prefill(3), step=False)
+    for numbers, why in (
+        ([3, 23, 1], "row 23 of a table of 23"),
+        ([3, -1, 1], "row -1 of"),
+        ([3], "1 row numbers for 3"),
+    ):
+        with pytest.raises(InputError, match=why):
+            execute(model.prefill(3), {"x": np.array(numbers)}, {})
+        with pytest.raises(InputError, match=why):
+            program.feed({"x": np.array(numbers)})
 
 
 class Wrong(IntegerRunner):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hwlib.design import EXPERT, read_design
 from hwlib.errors import InputError
-from mfm.compress.multimodal import VISION
+from mfm.compress.multimodal import TEXT, VISION
 from mfm.models import huggingface, preprocess
 from mfm.serve import generation
 
@@ -53,6 +53,23 @@ def test_the_image_matters(image: Path, tmp_path: Path) -> None:
     assert not all(np.array_equal(first.inputs[name], second.inputs[name]) for name in names)
 
 
+def test_a_prompt_is_token_numbers_and_pixels_alone(image: Path) -> None:
+    """No embedding is looked up before the accelerator runs; an image's rows are numbered as the row of zeros."""
+    model, given, _ = generation.prepared("tiny-smolvlm", IMAGE_PROMPT, image, 3, 8)
+    vocabulary = len(model.table)
+    before, after = preprocess.split_prompt(IMAGE_PROMPT, None)
+    numbers = given.inputs[TEXT].tolist()
+    assert numbers[: len(before)] == list(before)
+    assert numbers[given.rows - len(after) + 1 :] == list(after[:-1])
+    assert set(numbers[len(before) : given.rows - len(after) + 1]) == {vocabulary}
+    assert not model.rows[vocabulary].any()
+    text, _, _ = generation.prepared("tiny-llama", "3 1 4", None, 3, 8)
+    (values,) = text.prompt([3, 1, 4]).inputs.values()
+    assert values.tolist() == [3, 1]
+    tables = [graph.inputs[0].table for graph in (text.text().prefill(2), text.text().step(2), text.text().step(3))]
+    assert all(table is tables[0] for table in tables)
+
+
 @pytest.mark.parametrize(
     ("word", "prompt", "with_image", "count", "message"),
     [
@@ -77,7 +94,9 @@ def test_bad_requests_are_named(
 def test_parts_of_a_model_by_name() -> None:
     assert generation.part_graph("tiny-vit").name == "vit-vision"
     assert generation.part_graph("tiny-llava:vision").name == "llava-vision"
-    assert generation.part_graph("tiny-llama:decoder:5").inputs[0].rows == 5
+    (source,) = generation.part_graph("tiny-llama:decoder:5").inputs
+    assert source.rows == 5
+    assert source.table is not None
     assert generation.part_graph("tiny-llama:step:5").inputs[0].table is not None
     with pytest.raises(InputError, match="no part 'vision'; it has decoder"):
         generation.part_graph("tiny-llama:vision")

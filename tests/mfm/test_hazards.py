@@ -99,6 +99,10 @@ def transfers(op: str, first: int, spaces: list[int]) -> st.SearchStrategy:
     })  # fmt: skip
 
 
+spreads = instructions("LOAD", {
+    "dram_addr": st.integers(0, 60).map(lambda n: 32 * n), "local_addr": words, "rows": few, "row_words": few,
+    "dram_stride": st.sampled_from([0, 24]), "local_stride": strides, "space": st.just(0), "lane": st.integers(0, 7),
+}).map(lambda item: (*item[:2], {"SPREAD"}))  # fmt: skip
 gemms = instructions(
     "GEMM", shared | {"m_tiles": few, "n_tiles": few, "k_words": few, "act_table": st.integers(0, 1), "gain": few},
     "ACT", "TRANSPOSE", "ROWSCALE", "W4",
@@ -113,7 +117,7 @@ even = rows | {"cols": st.integers(1, 6).map(lambda n: 2 * n)}
 programs = st.lists(
     st.one_of(
         transfers("LOAD", 0, [0, 3]), transfers("LOAD", READ_ONLY, [0, 1, 2]), transfers("STORE", 0, [0]),
-        gemms, single,
+        spreads, gemms, single,
         *(instructions(op, rows) for op in ("LAYERNORM", "RMSNORM", "MUL")),
         instructions("SOFTMAX", spans, "CAUSAL"), instructions("ADD", spans, "WIDE", "WIDE_OUT"),
         instructions("ROPE", even),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hwlib.design import EXPERT, Design, read_design, with_parameters
 from hwlib.errors import InputError
 from mfm import api
-from mfm.compress.decode import step, window
+from mfm.compress.decode import looked_up, step, window
 from mfm.compress.integer import IntegerGraph, QAdd, execute, execute_all
 from mfm.compress.quantize import quantize
 from mfm.models.graph import Float, Graph, evaluate
@@ -304,8 +304,8 @@ class Logs(nn.Module):
         return torch.log(x)
 
 
-def cohere() -> tuple[TextModel, IntegerGraph]:
-    """A tiny Cohere decoder of 12 rows as a text model."""
+def cohere() -> tuple[TextModel, IntegerGraph, Int]:
+    """A tiny Cohere decoder of 12 rows as a text model, its graph, and its embeddings."""
     model = tiny("cohere")
     (part,) = parts(model, 12)
     table = model.get_input_embeddings().weight.detach().double().numpy()
@@ -313,21 +313,24 @@ def cohere() -> tuple[TextModel, IntegerGraph]:
     graph = quantize(part.graph(), [table[rng.integers(0, len(table), 12)] for _ in range(3)], wide=True)
     (source,) = graph.inputs
     rows = np.clip(np.rint(table / source.scale), -127, 127).astype(np.int64)
-    return TextModel(
-        prefill=lambda count: window(graph, 0, count),
-        step=lambda past: step(graph, past, rows),
-        embed=lambda tokens: {source.out: rows[list(tokens)]},
-        choose=lambda token: {source.out: np.array([token])},
-    ), graph
+    return (
+        TextModel(
+            prefill=lambda count: looked_up(window(graph, 0, count), rows),
+            step=lambda past: step(graph, past, rows),
+            inputs=lambda tokens: {source.out: np.array(tokens)},
+        ),
+        graph,
+        rows,
+    )
 
 
 def test_text_is_generated_with_norms_on_the_host() -> None:
-    model, graph = cohere()
+    model, graph, rows = cohere()
     assert all(op.rowwise for op in graph.hosts)
     with open_runners(["integer", "golden"], MACHINES[0], effort=0) as runners:
         found = generate(model, text_prompt(model, [3, 1, 4, 1]), 3, runners)
     assert len(found.tokens) == 3
-    whole = execute(graph, model.embed([3, 1, 4, 1, *found.tokens, 0, 0, 0, 0, 0]))
+    whole = execute(graph, {graph.inputs[0].out: rows[[3, 1, 4, 1, *found.tokens, 0, 0, 0, 0, 0]]})
     assert np.array_equal(whole[3:6], np.array(found.logits))
 
 

@@ -181,6 +181,21 @@ def test_one_row_of_an_int4_cache_is_written(row: int) -> None:
     assert np.array_equal(found, np.roll(wanted.T, 4, axis=1))
 
 
+@pytest.mark.parametrize("lane", [0, 2, 7])
+def test_a_spread_load_writes_one_row_of_its_words_alone(lane: int) -> None:
+    """Rows of memory are contiguous; a lane counts modulo T; what lies behind a row in memory is left out."""
+    made = GoldenMachine(MANIFEST, 4096, np.random.default_rng(2))
+    table = np.random.default_rng(3).integers(-128, 128, (3, 16))
+    made.write(1024, table.astype(np.int8).tobytes())
+    before = made.scratchpad.copy()
+    item = load(1024, 5, rows=2, row_words=3, dram_stride=32, local_stride=8, lane=lane)
+    made.execute(replace(item, flags=frozenset({"SPREAD"})))
+    wanted = before.reshape(64, 4, 4)
+    for row, word in ((0, 5), (2, 13)):
+        wanted[word : word + 3, lane % 4] = table[row, :12].reshape(3, 4)
+    assert np.array_equal(made.scratchpad, wanted)
+
+
 def test_a_compact_load_widens_its_entries() -> None:
     made = golden()
     params = [RequantParams(7 * k - 20, (k - 4) << 18, 1 + k) for k in range(8)]

@@ -56,14 +56,21 @@ def test_the_rows_of_the_image_are_those_of_the_vision_tower() -> None:
 
 
 @pytest.mark.parametrize("sizes", [{"MATRIX_PARAMS": 256}, {"T": 2, "D": 16, "WORDS": 128}], ids=["T4D4", "T2D16"])
-def test_one_program_from_pixels_to_caches_and_steps_after_it(sizes: dict[str, int]) -> None:
+def test_one_program_from_pixels_and_tokens_to_caches_and_steps_after_it(sizes: dict[str, int]) -> None:
+    """Text's rows are looked up by number, the image's are a row of zeros that the vision tower's are added to."""
     vision, decoder = smolvlm()
     image = ModelImage(machine(**sizes), effort=0)
     runners = IntegerRunner(), GoldenRunner(image, np.random.default_rng(2))
-    whole = joined(vision, prefill(decoder, ROWS), AT)
-    first, second = (runner.run(whole, inputs(whole)) for runner in runners)
+    table = np.random.default_rng(3).integers(-90, 91, (33, 16))
+    table[32] = 0
+    whole = joined(vision, prefill(decoder, ROWS, table), AT)
+    numbers = np.arange(ROWS)
+    numbers[AT : AT + 4] = 32
+    given = inputs(whole) | {TEXT: numbers}
+    first, second = (runner.run(whole, given) for runner in runners)
     assert np.array_equal(first, second)
-    table = np.random.default_rng(3).integers(-90, 91, (32, 16))
+    plain = execute(joined(vision, prefill(decoder, ROWS), AT), given | {TEXT: table[numbers]}, {})
+    assert np.array_equal(first, plain)
     for past in range(ROWS, CAPACITY):
         graph = step(decoder, past, table)
         logits = [runner.run(graph, {graph.inputs[0].out: np.array([past])}) for runner in runners]

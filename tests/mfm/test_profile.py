@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from hwlib import isa
+from mfm.compress.decode import looked_up
 from mfm.program.program import Program
 from mfm.run.cycles import run_cycles
 from mfm.run.profile import CAUSES, profile
@@ -68,6 +70,16 @@ def test_a_decode_step_must_read_its_cache() -> None:
     found = layer_traffic(program)
     held = sum(cache.nbytes(program.target) for cache in program.caches)
     assert 0 < sum(layer.once for name, layer in found.items() if "context" in name) <= 2 * held + 1024
+
+
+def test_looked_up_rows_are_read_once_each_and_their_table_is_constants() -> None:
+    table = np.arange(64 * 8).reshape(64, 8) % 100
+    program = schedule(looked_up(block(6, 8), table), machine(WORDS=1024), effort=0).program
+    plain = schedule(block(6, 8), machine(WORDS=1024), effort=0).program
+    assert sum(layer.again for layer in layer_traffic(program).values()) == 0
+    assert {region.kind for region in memory_map(program)} == {"constants", "output", "program"}
+    read, whole = (sum(layer.read for layer in layer_traffic(p).values()) for p in (program, plain))
+    assert read - whole == 6 * 8 - plain.inputs[0].nbytes(plain.target)
 
 
 def test_the_memory_map_has_every_byte_once() -> None:

@@ -121,6 +121,19 @@ BROKEN = {
         "x_row_words",
         ("local",),
     ),
+    "load_unit: a row is written to every row of its words": Broken(
+        "load_unit", "load_unit.v", "!spread || lane == SELF[LANE_BITS-1:0]", "1'b1", ("local",)
+    ),
+    "load_unit: what is behind a row in its last beat is written": Broken(
+        "load_unit", "load_unit.v", "!(&index) && !row_end", "!(&index)", ("local", "done", "r")
+    ),
+    "load_unit: a row of whole words' beats": Broken(
+        "load_unit",
+        "load_unit.v",
+        "flags[SPREAD] ? more_spread : more_plain",
+        "more_plain",
+        ("local", "done", "ar", "r"),
+    ),
     "load_unit: only the address must be aligned": Broken(
         "load_unit", "load_unit.v", " || x_dram_stride[LOW-1:0] != {LOW{1'b0}}", "", ("fault", "local")
     ),
@@ -147,6 +160,9 @@ BROKEN = {
     ),
     "sequencer: compact tables": Broken(
         "sequencer", "sequencer_check.v", "x_space != 8'd1 && x_space != 8'd2", "x_space == 8'd0", ("load", "finish")
+    ),
+    "sequencer: a row of parameters": Broken(
+        "sequencer", "sequencer_check.v", "flags[SPREAD] && x_space != 8'd0", "1'b0", ("load", "finish")
     ),
     "control: starts while it runs": Broken("control", "control.v", "w_data[0] && !running", "w_data[0]", ("start",)),
     "control: the interrupt cannot be disabled": Broken("control", "control.v", "done && irq_enable", "done", ("irq",)),

@@ -71,9 +71,14 @@ def test_programs_have_every_opcode_and_defects_every_checked_operand() -> None:
     loads = [isa.decode(word) for word in random_body(rng, 600, 0.3, 256) if isa.decode(word).op == "LOAD"]
     compact = [item.operands for item in loads if "COMPACT" in item.flags]
     assert {(v["space"], v["row_words"] >> 15) for v in compact} == {(1, 0), (2, 0)}
+    spread = [item for item in loads if "SPREAD" in item.flags]
+    assert {(item.operands["space"], "COMPACT" in item.flags) for item in spread} == {(0, False)}
+    assert len({item.operands["lane"] for item in spread}) > 16
     wrong = [isa.decode(word) for word in defects(rng, Fault.ILLEGAL_INSTRUCTION, 256) if _decodes(word)]
     spoiled = [item.operands for item in wrong if "COMPACT" in item.flags and item.operands["space"] < 4]
     assert {v["space"] for v in spoiled} >= {0, 3}
     assert any(v["space"] in (1, 2) and v["row_words"] >> 15 for v in spoiled)
+    elsewhere = {item.operands["space"] for item in wrong if "SPREAD" in item.flags}
+    assert elsewhere >= {1, 2, 3}
     outside = {isa.decode(word).op for word in defects(rng, Fault.ADDRESS_RANGE, 256)}
     assert outside == set(ADDRESSES)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from verification.benches.scenario import Mismatch, Observed, Payload, compare_stream, show
-from verification.benches.transfers import Transfer
+from verification.benches.transfers import PAGE, Transfer
 
 COUNT_BITS = range(6, 16)
 WORDS = 24
@@ -23,17 +24,26 @@ LONG_ROWS = (1 << 12, 1 << 12 | 1 << 10)
 
 
 def endless(rng: random.Random, point: Mapping[str, int], spaces: Sequence[int]) -> Iterator[tuple[str, Transfer]]:
-    """(name, transfer): a count of one high bit and little more, for each bit of both counts; addresses anywhere."""
+    """(name, transfer): a count of one high bit and little more, for each bit of both counts; addresses anywhere.
+
+    A long row begins with one beat before a page's end: what is left of it after the first burst has the high bit too.
+    """
     for bit in COUNT_BITS:
         for field in ("rows", "row_words"):
             counts = {"rows": 1, "row_words": 1, field: (1 << bit) + rng.randint(1, 3)}
-            yield f"{field}-{1 << bit}", _anywhere(rng, point, counts, rng.choice(spaces))
+            transfer = _anywhere(rng, point, counts, rng.choice(spaces))
+            if field == "row_words":
+                end = (transfer.dram_addr // PAGE + 1) * PAGE
+                transfer = replace(transfer, dram_addr=end - point["AXI_BYTES"])
+            yield f"{field}-{1 << bit}", transfer
 
 
 def ending(
     rng: random.Random, point: Mapping[str, int], spaces: Sequence[int], transactions: int
 ) -> Iterator[tuple[str, Transfer]]:
-    """(name, transfer): two rows of more than 512 beats; with a large budget as many rows and words a row as run."""
+    """(name, transfer): rows that are the same; two of more than 512 beats; with a large budget as many as run."""
+    again = _anywhere(rng, point, {"rows": 3, "row_words": rng.randint(1, 5)}, rng.choice(spaces))
+    yield "row-again", replace(again, dram_stride=0)
     word = point["T"] * point["D"]
     many = rng.randint(520, 700) * point["AXI_BYTES"] // word
     yield "two-long-rows", _anywhere(rng, point, {"rows": 2, "row_words": many}, rng.choice(spaces))
@@ -53,16 +63,16 @@ def misaligned(rng: random.Random, point: Mapping[str, int]) -> Iterator[tuple[s
 
 def begun(transfer: Transfer, point: Mapping[str, int]) -> int:
     """Words of its beginning."""
-    word = point["T"] * point["D"]
-    return min(transfer.count, max(WORDS, -(-BEATS * point["AXI_BYTES"] // word)))
+    beat, size = point["AXI_BYTES"], transfer.size(point)
+    each = max(beat, size) if transfer.row_words == 1 else size
+    return min(transfer.count, max(WORDS, -(-BEATS * beat // each)))
 
 
 def first_words(transfer: Transfer, point: Mapping[str, int], count: int) -> list[tuple[int, int]]:
     """(local word, memory address) of the first `count` words."""
-    word = point["T"] * point["D"]
     rows = -(-count // transfer.row_words)
     few = Transfer(**{**vars(transfer), "rows": min(rows, transfer.rows), "row_words": min(count, transfer.row_words)})
-    return few.words(word)[:count]
+    return few.words(point)[:count]
 
 
 def judge_beginning(seen: Observed, interface: str, expected: Sequence[Payload], vector: str) -> list[Mismatch]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from hwlib import isa
 from hwlib.isa import Fault, Space
 from hwlib.numerics import expand_param
 from verification.benches.beginnings import begun, ending, endless, first_words, judge_beginning, misaligned
@@ -38,12 +39,15 @@ from verification.benches.transfers import (
 SPACES = (0, 0, 1, 2, 3)
 GAP_CYCLES = 8
 LEAST_OUTSTANDING = 2
+LANES = 1 << isa.BY_NAME["LOAD"].field("lane").bits
 COMPACT_BEATS = 4
 """Beats a word has at least where 4-byte entries come at full rate."""
 
 
 @dataclass(frozen=True)
 class _Plan:
+    """How a scenario differs; compact, spread: shares of the forms of LOAD; least: transfers at least."""
+
     name: str
     stall: float = 0.2
     latency: tuple[int, int] = (1, 12)
@@ -52,7 +56,9 @@ class _Plan:
     misaligned: str = ""
     full_rate: bool = False
     compact: float = 0.3
+    spread: float = 0.3
     reset: bool = False
+    least: int = 1
 
     @property
     def far(self) -> bool:
@@ -62,9 +68,11 @@ class _Plan:
 
 _PLANS = (
     _Plan("random"),
+    _Plan("forms", stall=0.1, latency=(1, 4), gap=0.0, spread=0.6, least=12),
     _Plan("back-pressure", stall=0.6),
-    _Plan("full-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=0),
+    _Plan("full-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=0, spread=0),
     _Plan("compact-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=1),
+    _Plan("spread-rate", stall=0.0, latency=(2, 2), gap=0.0, full_rate=True, compact=0, spread=1),
     _Plan("long-latency", stall=0.0, latency=(40, 40), gap=0.0),
     _Plan("bus-error", fault=Fault.AXI_READ),
     _Plan("bus-error-far", stall=0.05, latency=(30, 60), gap=0.0, fault=Fault.AXI_READ),
@@ -76,7 +84,7 @@ _PLANS = (
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
-    """Copies under stalls and at full rate, plain and compact, an AXI error, unaligned instructions, a reset."""
+    """Copies under stalls and at full rate, of every form, an AXI error, unaligned instructions, a reset."""
     words = max(20, -(-transactions // sum(not plan.fault for plan in _PLANS)))
     planned = [_scenario(plan, point, seed * len(_PLANS) + index, words) for index, plan in enumerate(_PLANS)]
     return [*planned, *_single(point, seed, transactions)]
@@ -98,7 +106,7 @@ def _played(case: _Case, seed: int, reset_after: int = 1) -> Scenario:
         until={"fault": 1} if plan.fault else {"done": len(beats)},
         judge=case.judge,
         transactions=0 if plan.fault else sum(t.count for t in case.transfers),
-        max_cycles=2000 + 60 * case.beats + 100 * len(beats),
+        max_cycles=2000 + 60 * max(case.beats, sum(t.count for t in case.transfers)) + 100 * len(beats),
         seed=seed,
         drain=200 if plan.fault else 40,
         reset_after=("local", reset_after) if plan.reset else None,
@@ -110,7 +118,9 @@ def _single(point: Mapping[str, int], seed: int, transactions: int) -> Iterator[
     rng = random.Random(f"single {seed}")
     for name, transfer in endless(rng, point, SPACES):
         yield _beginning(rng, name, transfer, point, seed)
-    for name, transfer in ending(rng, point, SPACES, transactions):
+        yield _beginning(rng, f"{name}-spread", _spread(rng, transfer, 1), point, seed)
+    for name, plain in ending(rng, point, SPACES, transactions):
+        transfer = _spread(rng, plain, _Plan.spread)
         plan = _Plan(name, stall=0.02, latency=(1, 4))
         yield _played(_Case(plan, point, [transfer], _image(rng, [transfer], point), 1, 0, 0), seed)
     for name, transfer in misaligned(rng, point):
@@ -119,11 +129,10 @@ def _single(point: Mapping[str, int], seed: int, transactions: int) -> Iterator[
 
 
 def _beginning(rng: random.Random, name: str, transfer: Transfer, point: Mapping[str, int], seed: int) -> Scenario:
-    count, word = begun(transfer, point), point["T"] * point["D"]
-    words = [(local, address, rng.randbytes(word)) for local, address in first_words(transfer, point, count)]
+    count, size = begun(transfer, point), transfer.size(point)
+    words = [(local, address, rng.randbytes(size)) for local, address in first_words(transfer, point, count)]
     image = {address + k: byte for _, address, data in words for k, byte in enumerate(data)}
-    expected = [{"space": transfer.space, "addr": local, "data": int.from_bytes(data, "little")}
-                for local, _, data in words]  # fmt: skip
+    expected = [_write(transfer, point, local, data) for local, _, data in words]
     memory = AxiMemory("memory", point["AXI_BYTES"], image, ar="ar", r="r", latency=(1, 4), stall=0.1)
     return Scenario(
         name=name,
@@ -131,7 +140,7 @@ def _beginning(rng: random.Random, name: str, transfer: Transfer, point: Mapping
         until={"local": count},
         judge=lambda seen: judge_beginning(seen, "local", expected, f"LOAD {transfer}"),
         transactions=count,
-        max_cycles=200 + 10 * count * max(1, word // point["AXI_BYTES"]),
+        max_cycles=200 + 10 * count * max(1, size // point["AXI_BYTES"]),
         seed=seed,
         drain=1,
     )
@@ -141,8 +150,8 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
     if plan.full_rate or plan.far:
         transfers = long_transfers(rng, words, point, SPACES)
     else:
-        transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else 1)
-    transfers = [_compacted(rng, transfer, plan.compact) for transfer in transfers]
+        transfers = random_transfers(rng, words, point, SPACES, FAULT_TRANSFERS if plan.fault else plan.least)
+    transfers = [_spread(rng, _compacted(rng, transfer, plan.compact), plan.spread) for transfer in transfers]
     low, high, bad = 0, 0, len(transfers)
     if plan.misaligned:
         bad, transfers = misalign(rng, transfers, point["AXI_BYTES"], plan.misaligned)
@@ -153,8 +162,7 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
 
 def _image(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> dict[int, int]:
     """Random bytes at every address that is read."""
-    word = point["T"] * point["D"]
-    touched = {address + k for t in transfers for _, address in t.words(word) for k in range(word)}
+    touched = {address + k for t in transfers for address in t.beats(point) for k in range(point["AXI_BYTES"])}
     return random_bytes(rng, sorted(touched))
 
 
@@ -163,6 +171,24 @@ def _compacted(rng: random.Random, transfer: Transfer, share: float) -> Transfer
     if rng.random() >= share:
         return transfer
     return replace(transfer, space=rng.choice((Space.MATRIX_PARAMS, Space.VECTOR_PARAMS)), compact=True)
+
+
+def _spread(rng: random.Random, transfer: Transfer, share: float) -> Transfer:
+    """With probability `share` the transfer, if not compact, with rows of D bytes for one row of the local words."""
+    if transfer.compact or rng.random() >= share:
+        return transfer
+    return replace(transfer, space=Space.SCRATCHPAD, lane=rng.randrange(LANES))
+
+
+def _write(transfer: Transfer, point: Mapping[str, int], local: int, data: bytes) -> Payload:
+    """The write of `data` to word `local`: of the word, or of the row that the transfer spreads to."""
+    word, row, strb = point["T"] * point["D"], 0, (1 << point["T"] * point["D"]) - 1
+    if transfer.lane is not None:
+        row = transfer.lane % point["T"] * point["D"]
+        strb = ((1 << point["D"]) - 1) << row
+    number = int.from_bytes(bytes(row) + data, "little")
+    assert number < 1 << 8 * word
+    return {"space": int(transfer.space), "addr": local % (1 << 16), "data": number, "strb": strb}
 
 
 @dataclass(frozen=True)
@@ -183,7 +209,7 @@ class _Case:
 
     @property
     def beats(self) -> int:
-        return sum(t.count for t in self.transfers) * self.word // self.point["AXI_BYTES"]
+        return sum(len(t.beats(self.point)) for t in self.transfers)
 
     def judge(self, seen: Observed) -> list[Mismatch]:
         expected, vectors = self._writes()
@@ -204,15 +230,15 @@ class _Case:
         for index, transfer in enumerate(self.transfers[: self.bad + 1]):
             if index == self.bad and self.plan.fault is Fault.UNALIGNED:
                 break
-            for local, address in transfer.words(self.word):
-                data = bytes(self.image[address + k] for k in range(self.word))
-                each = self.word // (1 + transfer.compact)
+            size = transfer.size(self.point)
+            for local, address in transfer.words(self.point):
+                data = bytes(self.image[address + k] for k in range(size))
+                each = size // (1 + transfer.compact)
                 for k, word in enumerate(_expanded(data) if transfer.compact else (data,)):
                     begin = address + k * each
                     if self.low < begin + each and begin < self.high:
                         return expected, vectors
-                    number = int.from_bytes(word, "little")
-                    expected.append({"space": int(transfer.space), "addr": (local + k) % (1 << 16), "data": number})
+                    expected.append(_write(transfer, self.point, local + k, word))
                     vectors.append(f"LOAD {index} {transfer}")
         return expected, vectors
 
@@ -239,9 +265,13 @@ class _Case:
     def _judge_rate(self, seen: Observed) -> list[Mismatch]:
         """One beat a cycle but for a few cycles between instructions; done soon after the last beat."""
         r, done = seen.transfers["r"], seen.transfers["done"]
-        compact = bool(self.plan.compact)
-        slow, soon = compact and self.word < COMPACT_BEATS * self.point["AXI_BYTES"], DONE_LATENCY * (1 + compact)
-        allowed = (1 + slow) * self.beats + len(self.transfers) * GAP_CYCLES
+        work, soon = self.beats, DONE_LATENCY
+        dot, beat = self.point["D"], self.point["AXI_BYTES"]
+        if self.plan.compact:
+            work, soon = (1 + (self.word < COMPACT_BEATS * beat)) * work, 2 * soon
+        elif self.plan.spread:
+            work, soon = work if dot > beat else 2 * sum(t.count for t in self.transfers), soon + 2 * -(-beat // dot)
+        allowed = work + len(self.transfers) * GAP_CYCLES
         taken, late = r[-1].cycle - r[0].cycle + 1, done[-1].cycle - r[-1].cycle
         if taken > allowed:
             return [Mismatch("r", len(r) - 1, r[-1].cycle, f"at most {allowed} cycles", f"{taken} cycles", "full rate")]
@@ -255,9 +285,7 @@ class _Case:
         ends, first = [s.cycle for s in seen.transfers["r"] if s.payload["last"]], 0
         ahead = [i - sum(end < s.cycle for end in ends) + 1 for i, s in enumerate(seen.transfers["ar"])]
         bursts = list(accumulate(s.payload["len"] + 1 for s in seen.transfers["ar"]))
-        for index, total in enumerate(
-            accumulate(t.count * self.word // self.point["AXI_BYTES"] for t in self.transfers)
-        ):
+        for index, total in enumerate(accumulate(len(t.beats(self.point)) for t in self.transfers)):
             last = next(i for i, beats in enumerate(bursts) if beats >= total)
             most = max(ahead[first : last + 1])
             if last > first and most < LEAST_OUTSTANDING:

@@ -37,6 +37,8 @@ SPACES = {"LOAD": 3, "STORE": 0}
 PARAMETER_SPACES = (isa.Space.MATRIX_PARAMS, isa.Space.VECTOR_PARAMS)
 COMPACT_WORDS = 1 << 15
 """A LOAD with COMPACT has fewer words in a row, and goes to parameter spaces only."""
+_LOCAL_FORMS = frozenset({"COMPACT", "SPREAD"})
+"""Flags of LOAD of which one alone may be set, and each only with some spaces; SPREAD only with the scratchpad."""
 RECENT = 3
 ANCIENT = (1 << 15) + 4096
 """From here on a wait is older than any count these programs reach: always met."""
@@ -112,6 +114,10 @@ def _instruction(rng: random.Random, op: str, scratchpad: int, waits: list[int] 
     if op in SPACES:
         operands["space"] = rng.randint(0, SPACES[op])
     flags = frozenset(name for name, _, _ in opcode.flags if rng.random() < 0.5)
+    if flags >= _LOCAL_FORMS:
+        flags -= {rng.choice(sorted(_LOCAL_FORMS))}
+    if "SPREAD" in flags:
+        operands["space"] = isa.Space.SCRATCHPAD
     if "COMPACT" in flags:
         operands["space"] = rng.choice(PARAMETER_SPACES)
         operands["row_words"] = max(1, operands["row_words"] % COMPACT_WORDS)
@@ -152,24 +158,26 @@ def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
             yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field(count), 0)
     for name, last in SPACES.items():
         for space in (last + 1, 4 << rng.randrange(6)):
-            yield _replace(
-                _entries_whole(name, legal_word(rng, name, scratchpad)), isa.BY_NAME[name].field("space"), space
-            )
-    compact = _compact(rng, scratchpad)
+            yield _replace(_plain(name, legal_word(rng, name, scratchpad)), isa.BY_NAME[name].field("space"), space)
+    compact = _load_with(rng, "COMPACT", scratchpad)
     for space in (isa.Space.SCRATCHPAD, isa.Space.ACTIVATION_TABLES):
         yield _replace(compact, isa.BY_NAME["LOAD"].field("space"), space)
     yield _replace(compact, isa.BY_NAME["LOAD"].field("row_words"), COMPACT_WORDS + rng.randrange(COMPACT_WORDS))
+    spread = _load_with(rng, "SPREAD", scratchpad)
+    for space in isa.Space:
+        if space is not isa.Space.SCRATCHPAD:
+            yield _replace(spread, isa.BY_NAME["LOAD"].field("space"), space)
 
 
-def _entries_whole(name: str, word: int) -> int:
-    """The instruction without COMPACT, which would make spaces illegal by itself."""
-    bits = {flag: bit for flag, bit, _ in isa.BY_NAME[name].flags}
-    return word & ~(1 << isa.HEADER[1].low + bits["COMPACT"]) if "COMPACT" in bits else word
+def _plain(name: str, word: int) -> int:
+    """The instruction without flags of LOAD that would make spaces illegal by themselves."""
+    bits = [bit for flag, bit, _ in isa.BY_NAME[name].flags if flag in _LOCAL_FORMS]
+    return word & ~sum(1 << isa.HEADER[1].low + bit for bit in bits)
 
 
-def _compact(rng: random.Random, scratchpad: int) -> int:
-    """A LOAD of 4-byte entries whose local address would be legal in any space."""
-    while "COMPACT" not in isa.decode(word := legal_word(rng, "LOAD", scratchpad)).flags:
+def _load_with(rng: random.Random, flag: str, scratchpad: int) -> int:
+    """A LOAD with `flag` whose local address would be legal in any space."""
+    while flag not in isa.decode(word := legal_word(rng, "LOAD", scratchpad)).flags:
         continue
     return _replace(word, isa.BY_NAME["LOAD"].field("local_addr"), rng.randrange(scratchpad))
 
@@ -178,7 +186,7 @@ def _outside(rng: random.Random, scratchpad: int) -> Iterator[int]:
     """One address past the scratchpad."""
     for name, addresses in ADDRESSES.items():
         for address in addresses:
-            word = _entries_whole(name, legal_word(rng, name, scratchpad))
+            word = _plain(name, legal_word(rng, name, scratchpad))
             if name == "LOAD":
                 word = _replace(word, isa.BY_NAME[name].field("space"), 0)
             past = rng.choice((scratchpad, 1 << 15, rng.randrange(scratchpad, 1 << 16)))

@@ -151,9 +151,8 @@ def _case(rng: random.Random, plan: _Plan, point: Mapping[str, int], words: int)
 
 def _image(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> dict[int, int]:
     """A random word at every local address that is read."""
-    word = point["T"] * point["D"]
-    touched = sorted({local for t in transfers for local, _ in t.words(word)})
-    return {local: rng.getrandbits(8 * word) for local in touched}
+    touched = sorted({local for t in transfers for local, _ in t.words(point)})
+    return {local: rng.getrandbits(8 * point["T"] * point["D"]) for local in touched}
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ class _Case:
         expected: list[Payload] = []
         vectors: list[str] = []
         for index, transfer in enumerate(self.transfers[:count]):
-            for local, address in transfer.words(self.word):
+            for local, address in transfer.words(self.point):
                 word = self.image[local].to_bytes(self.word, "little")
                 for at in range(0, self.word, size):
                     data = int.from_bytes(word[at : at + size], "little")

@@ -33,22 +33,36 @@ class Transfer:
     local_stride: int
     space: int = 0
     compact: bool = False
+    lane: int | None = None
+    """Of LOAD with SPREAD: the row of the local words that is written."""
 
     def instruction(self, op: str) -> int:
-        operands = {name: value for name, value in vars(self).items() if name != "compact"}
-        return isa.encode(isa.Instruction(op, operands, frozenset({"COMPACT"} if self.compact else ())))
+        operands = {name: value for name, value in vars(self).items() if name not in ("compact", "lane")}
+        flags = {name for name, on in (("COMPACT", self.compact), ("SPREAD", self.lane is not None)) if on}
+        operands |= {} if self.lane is None else {"lane": self.lane}
+        return isa.encode(isa.Instruction(op, operands, frozenset(flags)))
 
-    def words(self, word_bytes: int) -> list[tuple[int, int]]:
-        """(first local word, memory address) of every word of memory, in order."""
-        each = 2 if self.compact else 1
+    def words(self, point: Mapping[str, int]) -> list[tuple[int, int]]:
+        """(first local word, memory address) of every word of memory, or with SPREAD of every D bytes, in order."""
+        each, size = 2 if self.compact else 1, self.size(point)
         return [
             (
                 (self.local_addr + row * self.local_stride + each * k) % (1 << 16),
-                self.dram_addr + row * self.dram_stride + k * word_bytes,
+                self.dram_addr + row * self.dram_stride + k * size,
             )
             for row in range(self.rows)
             for k in range(self.row_words)
         ]
+
+    def size(self, point: Mapping[str, int]) -> int:
+        """Bytes of memory in each of `words`."""
+        return point["D"] * (1 if self.lane is not None else point["T"])
+
+    def beats(self, point: Mapping[str, int]) -> list[int]:
+        """The address of every beat, in order."""
+        beat, row = point["AXI_BYTES"], self.row_words * self.size(point)
+        starts = (self.dram_addr + q * self.dram_stride for q in range(self.rows))
+        return [address for start in starts for address in range(start, start + row, beat)]
 
     @property
     def count(self) -> int:
@@ -81,7 +95,7 @@ def long_transfers(rng: random.Random, words: int, point: Mapping[str, int], spa
 
 def _across_pages(rng: random.Random, point: Mapping[str, int], space: int) -> Transfer:
     beat, word, words = point["AXI_BYTES"], point["T"] * point["D"], rng.randint(2, 8)
-    start = _page(rng) - beat * rng.randrange(1, words * word // beat)
+    start = rng.choice((_page(rng), _carry(rng))) - beat * rng.randrange(1, words * word // beat)
     return Transfer(start, rng.randrange(1 << 16), 1, words, 0, words, space)
 
 
@@ -104,8 +118,14 @@ def _random_transfer(rng: random.Random, point: Mapping[str, int], space: int) -
 
 
 def _page(rng: random.Random) -> int:
-    """A page's address anywhere in 40 bits, or just before a carry into the upper half."""
-    return PAGE * rng.choice((rng.randrange(1, 1 << 28), rng.randrange(1, 8), (1 << 20) - rng.randint(0, 1)))
+    """The address of a page anywhere in 40 bits, at or before a carry into the upper half, or into any upper bits."""
+    below = PAGE * rng.choice((rng.randrange(1, 1 << 28), rng.randrange(1, 8), (1 << 20) - rng.randint(0, 1)))
+    return rng.choice((below, below, below, _carry(rng)))
+
+
+def _carry(rng: random.Random) -> int:
+    """An address whose lower half is zeros, and the upper anything: all before it carries into it."""
+    return rng.randrange(1, 1 << 13) << 27
 
 
 def random_bytes(rng: random.Random, addresses: Iterable[int]) -> dict[int, int]:
@@ -123,9 +143,8 @@ def misalign(rng: random.Random, transfers: list[Transfer], beat: int, field: st
 
 def error_range(rng: random.Random, transfers: Sequence[Transfer], point: Mapping[str, int]) -> tuple[int, int, int]:
     """A range of one beat in the middle transfer, and the first transfer that touches it."""
-    word = point["T"] * point["D"]
-    low = rng.choice(transfers[len(transfers) // 2].words(word))[1] + rng.randrange(0, word, point["AXI_BYTES"])
-    touching = (i for i, t in enumerate(transfers) if any(a <= low < a + word for _, a in t.words(word)))
+    low = rng.choice(transfers[len(transfers) // 2].beats(point))
+    touching = (i for i, t in enumerate(transfers) if low in t.beats(point))
     return low, low + point["AXI_BYTES"], next(touching)
 
 

@@ -1,8 +1,10 @@
-// load_unit: LOAD; AXI4 read bursts into local words, of 4-byte parameter entries (COMPACT) two local words each.
+// load_unit: LOAD; AXI4 read bursts into local words, of 4-byte parameter entries (COMPACT) two local words each, of rows
+// of D bytes (SPREAD) one row of a local word each.
 // The address side runs ahead of the data side, into the next instruction too, while fewer than 96 beats are
 // outstanding: enough to cover a long memory latency, few enough to leave the program fetch its turn.
 // Latency: done comes the cycle after the last local write was accepted. Throughput: one beat a cycle (COMPACT where a
-// beat is a word: one in two cycles); one idle cycle between instructions whose data is already coming.
+// beat is a word: one in two cycles; SPREAD: one local word where it is less than a beat); one idle cycle between
+// instructions whose data is already coming.
 // Faults are reported once everything asked for has come; the unit then rests until reset.
 module load_unit #(
     parameter T = 4,
@@ -29,6 +31,7 @@ module load_unit #(
     output wire [1:0]             local_space,
     output wire [15:0]            local_addr,
     output wire [8*T*D-1:0]       local_data,
+    output wire [T*D-1:0]         local_strb,
     output reg                    fault_valid,
     output reg  [2:0]             fault_code,
     output wire                   perf_busy,
@@ -43,13 +46,19 @@ module load_unit #(
     localparam COUNT_BITS = BEATS > 1 ? SHIFT : 1;
     localparam [COUNT_BITS-1:0] LAST_BEAT = BEATS > 1 ? {COUNT_BITS{1'b1}} : {COUNT_BITS{1'b0}};
     localparam [COUNT_BITS-1:0] HALF_BEAT = LAST_BEAT >> 1; // of a word whose halves become words
-    localparam COMPACT = 0; // bit of flags
+    localparam PART_BEATS = D > AXI_BYTES ? D / AXI_BYTES : 1; // of SPREAD: a part is one row of D bytes, or a beat of
+    localparam PART_ROWS = D < AXI_BYTES ? AXI_BYTES / D : 1;  // several
+    localparam [31:0] WORD_LAST = BEATS - 1, PART_LAST = PART_BEATS - 1;
+    localparam [COUNT_BITS-1:0] PART_BEAT = PART_LAST[COUNT_BITS-1:0];
+    localparam LANE_BITS = $clog2(T);
+    localparam COMPACT = 0, SPREAD = 1; // bits of flags
     localparam [2:0] UNALIGNED = 3'd3, AXI_READ = 3'd4;
 
     wire [39:0] x_dram_addr;
     wire [31:0] x_dram_stride;
     wire [15:0] x_local_addr, x_rows, x_row_words, x_local_stride;
     wire [7:0] x_space;
+    wire [5:0] x_lane;
     wire [15:0] unused_wait_load, unused_wait_store, unused_wait_matrix, unused_wait_vector, unused_g_a_addr,
         unused_g_b_addr, unused_g_o_addr, unused_g_k_words, unused_g_a_stride, unused_g_b_stride,
         unused_g_o_stride, unused_g_p_addr, unused_v_a_addr, unused_v_b_addr, unused_v_o_addr, unused_v_cols,
@@ -65,7 +74,7 @@ module load_unit #(
         .instr(cmd_instr), .opcode(unused_opcode), .flags(flags), .wait_load(unused_wait_load),
         .wait_store(unused_wait_store), .wait_matrix(unused_wait_matrix), .wait_vector(unused_wait_vector),
         .x_dram_addr(x_dram_addr), .x_local_addr(x_local_addr), .x_rows(x_rows), .x_row_words(x_row_words),
-        .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(x_space),
+        .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(x_space), .x_lane(x_lane),
         .g_a_addr(unused_g_a_addr), .g_b_addr(unused_g_b_addr), .g_o_addr(unused_g_o_addr),
         .g_m_tiles(unused_g_m_tiles), .g_n_tiles(unused_g_n_tiles), .g_k_words(unused_g_k_words),
         .g_a_stride(unused_g_a_stride), .g_b_stride(unused_g_b_stride), .g_o_stride(unused_g_o_stride),
@@ -82,7 +91,8 @@ module load_unit #(
     reg fresh, unaligned, failed, dead;
     reg [15:0] new_addr, new_rows, new_words, new_stride;
     reg [1:0] new_space;
-    reg new_compact;
+    reg new_compact, new_spread;
+    reg [LANE_BITS-1:0] new_lane;
     reg [7:0] outstanding;
     wire addresses_busy;
     wire [4:0] burst_more;
@@ -91,6 +101,12 @@ module load_unit #(
     wire full_pipe = outstanding[7] || outstanding[6:5] == 2'b11;
     wire beat = r_valid && r_ready;
 
+    // Beats of a row after its first.
+    wire [15:0] more_words = x_row_words - 1'b1;
+    wire [BEAT_BITS-1:0] more_wide = {{(BEAT_BITS-16){1'b0}}, more_words};
+    wire [BEAT_BITS-1:0] more_plain = more_wide << SHIFT | WORD_LAST[BEAT_BITS-1:0];
+    wire [BEAT_BITS-1:0] more_spread = (more_wide << $clog2(PART_BEATS) | PART_LAST[BEAT_BITS-1:0]) >> $clog2(PART_ROWS);
+
     assign cmd_ready = !fresh && !addresses_busy && !failed && !dead;
     assign ar_addr[LOW-1:0] = {LOW{1'b0}};
     assign ar_len = {3'd0, burst_more};
@@ -98,14 +114,16 @@ module load_unit #(
     load_unit_addresses #(.ADDR_BITS(40 - LOW), .STRIDE_BITS(32 - LOW), .BEAT_BITS(BEAT_BITS)) addresses (
         .clk(clk), .rst_n(rst_n), .start(accept && !misaligned), .start_addr(x_dram_addr[39:LOW]),
         .start_stride(x_dram_stride[31:LOW]), .start_rows(x_rows),
-        .start_beats({{(BEAT_BITS-16){1'b0}}, x_row_words} << SHIFT),
+        .start_more(flags[SPREAD] ? more_spread : more_plain),
         .hold(full_pipe), .stop(failed), .busy(addresses_busy),
         .ar_valid(ar_valid), .ar_ready(ar_ready), .ar_addr(ar_addr[39:LOW]), .ar_more(burst_more)
     );
 
     // Data side: beats shift into a word, full words leave at the local address. Compact ones leave by halves, of which
-    // the last that came is the upper; words then counts local words, and second is high for every other one.
-    reg active, setup, full, compact, second;
+    // the last that came is the upper; words then counts local words, and second is high for every other one. Rows of D
+    // bytes leave from the upper end as they come: once a part has come, and where it is a beat of several one by one.
+    reg active, setup, full, compact, second, spread;
+    reg [LANE_BITS-1:0] lane;
     reg [1:0] space;
     reg [15:0] addr, next_row, stride, words, words_left, rows_left;
     reg [COUNT_BITS-1:0] position;
@@ -116,8 +134,10 @@ module load_unit #(
     wire hand_over = fresh && (!active || finishing) && !failed && !dead;
     wire bad = beat && r_resp != 2'b00;
     wire take = beat && !failed && !bad;
-    wire word_end = position == LAST_BEAT || (compact && position == HALF_BEAT);
-    wire keeps = BEATS == 1 && compact && !second; // the upper half is still to leave
+    wire word_end = position == LAST_BEAT || (compact && position == HALF_BEAT)
+                 || (spread && (position & PART_BEAT) == PART_BEAT);
+    wire part_left; // more of its rows are to leave
+    wire keeps = (BEATS == 1 && compact && !second) || (spread && part_left); // what came last has more to leave
 
     assign r_ready = failed || (active && (!full || (local_ready && !last_word && !keeps)));
     assign local_valid = full;
@@ -145,7 +165,30 @@ module load_unit #(
             assign expanded[k +: 64] = {{12{entry[31]}}, entry[31:22], 18'd0, 2'd0, entry[21:0]};
         end
     endgenerate
-    assign local_data = compact ? expanded : word;
+
+    wire [8*D-1:0] row;
+    generate
+        if (PART_ROWS > 1) begin : g_part
+            reg [$clog2(PART_ROWS)-1:0] index;
+            wire [BEAT-1:0] part = word[WIDTH-1:WIDTH-BEAT];
+            assign row = part[8*D*index +: 8*D];
+            assign part_left = !(&index) && !row_end;
+            always @(posedge clk) begin
+                if (hand_over || (written && row_end))
+                    index <= {$clog2(PART_ROWS){1'b0}};
+                else if (written)
+                    index <= index + 1'b1;
+            end
+        end else begin : g_row
+            assign row = word[WIDTH-1:WIDTH-8*D];
+            assign part_left = 1'b0;
+        end
+        for (k = 0; k < T; k = k + 1) begin : g_lane
+            localparam [31:0] SELF = k;
+            assign local_strb[D*k +: D] = {D{!spread || lane == SELF[LANE_BITS-1:0]}};
+        end
+    endgenerate
+    assign local_data = compact ? expanded : spread ? {T{row}} : word;
 
     wire drained = outstanding == 8'd0 && !ar_valid && !full;
 
@@ -178,6 +221,8 @@ module load_unit #(
 
             if (take)
                 position <= position == LAST_BEAT ? {COUNT_BITS{1'b0}} : position + 1'b1;
+            else if (hand_over)
+                position <= {COUNT_BITS{1'b0}};
 
             if (bad)
                 failed <= 1'b1;
@@ -200,6 +245,8 @@ module load_unit #(
             new_stride <= x_local_stride;
             new_space <= x_space[1:0];
             new_compact <= flags[COMPACT];
+            new_spread <= flags[SPREAD];
+            new_lane <= x_lane[LANE_BITS-1:0];
         end
         if (take)
             word <= shifted;
@@ -207,6 +254,8 @@ module load_unit #(
         if (hand_over) begin
             space <= new_space;
             compact <= new_compact;
+            spread <= new_spread;
+            lane <= new_lane;
             second <= 1'b0;
             addr <= new_addr;
             next_row <= new_addr;
@@ -227,5 +276,5 @@ module load_unit #(
         end
     end
 
-    wire unused_inputs = &{1'b0, r_last, x_space[7:2], flags[7:1]};
+    wire unused_inputs = &{1'b0, r_last, x_space[7:2], flags[7:2], x_lane};
 endmodule

@@ -2,7 +2,7 @@
 // Bursts end at natural boundaries of 32 beats (which never cross 4 KiB), so a burst's successor address is an
 // increment of the upper bits. Throughput: one burst a cycle, the first two cycles after start.
 // Handshake: an offered address stays until accepted, also after stop; hold (too much is outstanding) only delays.
-// more counts the beats of the row after the next one.
+// more, and start_more, count the beats of the row after the next one.
 module load_unit_addresses #(
     parameter ADDR_BITS = 37,
     parameter STRIDE_BITS = 29,
@@ -14,7 +14,7 @@ module load_unit_addresses #(
     input  wire [ADDR_BITS-1:0]   start_addr,
     input  wire [STRIDE_BITS-1:0] start_stride,
     input  wire [15:0]            start_rows,
-    input  wire [BEAT_BITS-1:0]   start_beats,
+    input  wire [BEAT_BITS-1:0]   start_more,
     input  wire                   hold,
     input  wire                   stop,
     output wire                   busy,
@@ -84,8 +84,8 @@ module load_unit_addresses #(
             next_row <= start_addr;
             stride <= start_stride;
             rows <= start_rows;
-            more <= start_beats - 1'b1;
-            row_more <= start_beats - 1'b1;
+            more <= start_more;
+            row_more <= start_more;
         end else if (setup) begin
             next_row <= row_after;
         end else if (accept && row_end) begin

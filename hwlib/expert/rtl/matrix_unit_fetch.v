@@ -65,6 +65,7 @@ module matrix_unit_fetch #(
     wire [15:0] unused_x_local_addr, unused_x_rows, unused_x_row_words, unused_x_local_stride;
     wire [31:0] unused_x_dram_stride;
     wire [7:0]  unused_x_space;
+    wire [5:0]  unused_x_lane;
     wire [15:0] unused_v_a_addr, unused_v_b_addr, unused_v_o_addr, unused_v_cols;
     wire [15:0] unused_v_a_stride, unused_v_b_stride, unused_v_o_stride, unused_v_p_addr;
     wire [11:0] unused_v_row_blocks, unused_v_r_addr;
@@ -88,6 +89,7 @@ module matrix_unit_fetch #(
         .x_dram_stride  (unused_x_dram_stride),
         .x_local_stride (unused_x_local_stride),
         .x_space        (unused_x_space),
+        .x_lane         (unused_x_lane),
         .g_a_addr       (a_addr),
         .g_b_addr       (b_addr),
         .g_o_addr       (o_addr),

@@ -55,11 +55,12 @@ module store_unit #(
     wire [15:0] unused_v_span;
     wire [1:0] unused_g_act_table;
     wire unused_illegal;
+    wire [5:0] unused_x_lane;
     isa_decode decode (
         .instr(cmd_instr), .opcode(unused_opcode), .flags(unused_flags), .wait_load(unused_wait_load),
         .wait_store(unused_wait_store), .wait_matrix(unused_wait_matrix), .wait_vector(unused_wait_vector),
         .x_dram_addr(x_dram_addr), .x_local_addr(x_local_addr), .x_rows(x_rows), .x_row_words(x_row_words),
-        .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(unused_x_space),
+        .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(unused_x_space), .x_lane(unused_x_lane),
         .g_a_addr(unused_g_a_addr), .g_b_addr(unused_g_b_addr), .g_o_addr(unused_g_o_addr),
         .g_m_tiles(unused_g_m_tiles), .g_n_tiles(unused_g_n_tiles), .g_k_words(unused_g_k_words),
         .g_a_stride(unused_g_a_stride), .g_b_stride(unused_g_b_stride), .g_o_stride(unused_g_o_stride),

@@ -149,6 +149,7 @@ module top #(
     wire [1:0] local_space;
     wire [15:0] local_addr;
     wire [WORD-1:0] local_data;
+    wire [T*D-1:0] local_strb;
     wire to_scratchpad = local_valid && local_space == SCRATCHPAD;
     wire to_matrix = local_valid && local_space == MATRIX_PARAMETERS;
     wire to_vector = local_valid && local_space == VECTOR_PARAMETERS;
@@ -172,8 +173,8 @@ module top #(
         .ar_len(load_ar_len), .r_valid(load_r_valid), .r_ready(load_r_ready), .r_data(m_axi_rdata),
         .r_resp(m_axi_rresp), .r_last(m_axi_rlast), .local_valid(local_valid),
         .local_ready(local_space != SCRATCHPAD || scratchpad_ready), .local_space(local_space),
-        .local_addr(local_addr), .local_data(local_data), .fault_valid(load_fault), .fault_code(load_fault_code),
-        .perf_busy(load_busy), .perf_beat(read_beat)
+        .local_addr(local_addr), .local_data(local_data), .local_strb(local_strb), .fault_valid(load_fault),
+        .fault_code(load_fault_code), .perf_busy(load_busy), .perf_beat(read_beat)
     );
 
     // Store: scratchpad to memory.
@@ -234,7 +235,7 @@ module top #(
         .w0_valid(matrix_o_valid), .w0_ready(matrix_o_ready), .w0_addr(matrix_o_addr), .w0_data(matrix_o_data),
         .w0_strb(matrix_o_strb), .w1_valid(vector_w_valid), .w1_ready(vector_w_ready), .w1_addr(vector_w_addr),
         .w1_data(vector_w_data), .w1_strb(vector_w_strb), .w2_valid(to_scratchpad), .w2_ready(scratchpad_ready),
-        .w2_addr(local_addr), .w2_data(local_data), .w2_strb({(T*D){1'b1}})
+        .w2_addr(local_addr), .w2_data(local_data), .w2_strb(local_strb)
     );
 
     wire unused_size_bits = &{1'b0, BEAT_SIZE};

@@ -48,6 +48,7 @@ module vector_unit #(
     wire [39:0] x_dram_addr;
     wire [15:0] x_local_addr, x_rows, x_row_words, x_local_stride;
     wire [31:0] x_dram_stride;
+    wire [5:0]  x_lane;
     wire [15:0] g_a_addr, g_b_addr, g_o_addr, g_k_words, g_a_stride, g_b_stride, g_o_stride, g_p_addr;
     wire [11:0] g_m_tiles, g_n_tiles, g_r_addr;
     wire [1:0]  g_act_table;
@@ -58,7 +59,7 @@ module vector_unit #(
         .instr(cmd_instr), .opcode(opcode), .flags(flags), .illegal(illegal),
         .wait_load(wait_load), .wait_store(wait_store), .wait_matrix(wait_matrix), .wait_vector(wait_vector),
         .x_dram_addr(x_dram_addr), .x_local_addr(x_local_addr), .x_rows(x_rows), .x_row_words(x_row_words),
-        .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(x_space),
+        .x_dram_stride(x_dram_stride), .x_local_stride(x_local_stride), .x_space(x_space), .x_lane(x_lane),
         .g_a_addr(g_a_addr), .g_b_addr(g_b_addr), .g_o_addr(g_o_addr), .g_m_tiles(g_m_tiles),
         .g_n_tiles(g_n_tiles), .g_k_words(g_k_words), .g_a_stride(g_a_stride), .g_b_stride(g_b_stride),
         .g_o_stride(g_o_stride), .g_p_addr(g_p_addr), .g_r_addr(g_r_addr), .g_act_table(g_act_table),
@@ -70,7 +71,8 @@ module vector_unit #(
     );
 
     wire unused = &{1'b0, flags[7:2], illegal, wait_load, wait_store, wait_matrix, wait_vector, x_dram_addr,
-                    x_local_addr, x_rows, x_row_words, x_dram_stride, x_local_stride, x_space, g_a_addr,
+                    x_local_addr, x_rows, x_row_words, x_dram_stride, x_local_stride, x_space, x_lane,
+                    g_a_addr,
                     g_b_addr, g_o_addr, g_m_tiles, g_n_tiles, g_k_words, g_a_stride, g_b_stride, g_o_stride,
                     g_p_addr, g_r_addr, g_act_table, g_gain, g_o_high, cols_field[15:13]};
 
