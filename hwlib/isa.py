@@ -132,7 +132,7 @@ _MATRIX = _layout(
     ("o_addr", 16, "scratchpad word of the output's first row-block"),
     ("m_tiles", 12, "row-blocks of A (M/T), at least 1"),
     ("n_tiles", 12, "row-blocks of B (N/T), at least 1"),
-    ("k_words", 16, "words along K in a row-block (K/D), at least 1"),
+    ("k_words", 16, "words along K in a row-block (K/D), at least 1; K at most 65,535"),
     ("a_stride", 16, "words between row-blocks of A"),
     ("b_stride", 16, "words between row-blocks of B"),
     ("o_stride", 16, "words between row-blocks of the output"),

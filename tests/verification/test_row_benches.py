@@ -11,7 +11,7 @@ from hwlib import isa
 from hwlib.errors import InputError
 from hwlib.isa import Fault
 from verification.benches import norm, softmax
-from verification.benches.programs import ADDRESSES, COUNTS, defects, random_body
+from verification.benches.programs import ADDRESSES, COUNTS, Machine, defects, random_body
 from verification.benches.scenario import Beat, Drive, Scenario
 
 POINT = {"T": 4}
@@ -63,22 +63,29 @@ def _decodes(word: int) -> bool:
     return True
 
 
+MACHINE = Machine(words=256, dot=4)
+
+
 def test_programs_have_every_opcode_and_defects_every_checked_operand() -> None:
     assert set(COUNTS) == set(ADDRESSES) == {op.name for op in isa.OPCODES if op.engine is not None}
     rng = random.Random(1)
-    used = {isa.decode(word).op for word in random_body(rng, 300, 0.3, 256)}
+    used = {isa.decode(word).op for word in random_body(rng, 300, 0.3, MACHINE)}
     assert used == set(COUNTS)
-    loads = [isa.decode(word) for word in random_body(rng, 600, 0.3, 256) if isa.decode(word).op == "LOAD"]
+    loads = [isa.decode(word) for word in random_body(rng, 600, 0.3, MACHINE) if isa.decode(word).op == "LOAD"]
     compact = [item.operands for item in loads if "COMPACT" in item.flags]
     assert {(v["space"], v["row_words"] >> 15) for v in compact} == {(1, 0), (2, 0)}
     spread = [item for item in loads if "SPREAD" in item.flags]
     assert {(item.operands["space"], "COMPACT" in item.flags) for item in spread} == {(0, False)}
     assert len({item.operands["lane"] for item in spread}) > 16
-    wrong = [isa.decode(word) for word in defects(rng, Fault.ILLEGAL_INSTRUCTION, 256) if _decodes(word)]
+    wrong = [isa.decode(word) for word in defects(rng, Fault.ILLEGAL_INSTRUCTION, MACHINE) if _decodes(word)]
     spoiled = [item.operands for item in wrong if "COMPACT" in item.flags and item.operands["space"] < 4]
     assert {v["space"] for v in spoiled} >= {0, 3}
     assert any(v["space"] in (1, 2) and v["row_words"] >> 15 for v in spoiled)
     elsewhere = {item.operands["space"] for item in wrong if "SPREAD" in item.flags}
     assert elsewhere >= {1, 2, 3}
-    outside = {isa.decode(word).op for word in defects(rng, Fault.ADDRESS_RANGE, 256)}
+    longest = {isa.decode(word).operands["k_words"] for word in random_body(rng, 600, 0.3, MACHINE)
+               if isa.decode(word).op == "GEMM"}  # fmt: skip
+    assert max(longest) == 16383
+    assert {item.operands["k_words"].bit_length() for item in wrong if item.op == "GEMM"} >= {15, 16}
+    outside = {isa.decode(word).op for word in defects(rng, Fault.ADDRESS_RANGE, MACHINE)}
     assert outside == set(ADDRESSES)

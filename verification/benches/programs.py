@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hwlib import isa
 from hwlib.isa import Fault
+from hwlib.numerics.gemm import K_MAX
 
 COUNTS = {
     "LOAD": ("rows", "row_words"),
@@ -48,6 +49,24 @@ END_WORD = isa.encode(isa.Instruction("END", {}))
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What legality depends on: words of the scratchpad, and the array's dot length."""
+
+    words: int
+    dot: int
+
+    @classmethod
+    def at(cls, point: Mapping[str, int]) -> Machine:
+        """The machine of a sequencer at `point`."""
+        return cls(point["WORDS"], point["D"])
+
+    @property
+    def k_words(self) -> int:
+        """Words along K that a GEMM must have fewer of: K is then at most 65,535 (`hwlib.numerics.gemm.K_MAX`)."""
+        return (K_MAX + 1) // self.dot
+
+
+@dataclass(frozen=True)
 class Program:
     """A program at a byte address; its last word ends it: END, or an instruction that fails with `fault`.
 
@@ -70,7 +89,7 @@ class Program:
         return [(index, word) for index, word in body if isa.decode(word).engine is engine]
 
 
-def random_body(rng: random.Random, count: int, waiting: float, scratchpad: int, even: bool = False) -> list[int]:
+def random_body(rng: random.Random, count: int, waiting: float, machine: Machine, even: bool = False) -> list[int]:
     """`count` legal instructions; each wait names, with probability `waiting`, one of the latest earlier ones.
 
     `even`: each engine is as likely as any other, not each operation.
@@ -81,22 +100,22 @@ def random_body(rng: random.Random, count: int, waiting: float, scratchpad: int,
         waits = [_wait(rng, issued[engine], waiting) for engine in isa.Engine]
         engine = rng.choice(list(isa.Engine)) if even else None
         operations = [op for op in COUNTS if engine in (None, isa.BY_NAME[op].engine)]
-        instruction = _instruction(rng, rng.choice(operations), scratchpad, waits)
+        instruction = _instruction(rng, rng.choice(operations), machine, waits)
         words.append(isa.encode(instruction))
         if instruction.engine is not None:
             issued[instruction.engine] += 1
     return words
 
 
-def crossed_body(rng: random.Random, queue: int, scratchpad: int) -> list[int]:
+def crossed_body(rng: random.Random, queue: int, machine: Machine) -> list[int]:
     """As many GEMMs as a queue holds, all waiting for the LOAD behind them."""
-    gemms = [_instruction(rng, "GEMM", scratchpad, (1, 0, 0, 0)) for _ in range(queue)]
-    return [isa.encode(i) for i in (*gemms, _instruction(rng, "LOAD", scratchpad, (0, 0, 0, 0)))]
+    gemms = [_instruction(rng, "GEMM", machine, (1, 0, 0, 0)) for _ in range(queue)]
+    return [isa.encode(i) for i in (*gemms, _instruction(rng, "LOAD", machine, (0, 0, 0, 0)))]
 
 
-def legal_word(rng: random.Random, op: str, scratchpad: int) -> int:
+def legal_word(rng: random.Random, op: str, machine: Machine) -> int:
     """One legal instruction that waits for nothing."""
-    return isa.encode(_instruction(rng, op, scratchpad, (0, 0, 0, 0)))
+    return isa.encode(_instruction(rng, op, machine, (0, 0, 0, 0)))
 
 
 def _wait(rng: random.Random, issued: int, waiting: float) -> int:
@@ -105,12 +124,14 @@ def _wait(rng: random.Random, issued: int, waiting: float) -> int:
     return rng.choice((0, rng.randint(ANCIENT, (1 << isa.WAIT_BITS) - 1)))
 
 
-def _instruction(rng: random.Random, op: str, scratchpad: int, waits: list[int] | tuple[int, ...]) -> isa.Instruction:
+def _instruction(rng: random.Random, op: str, machine: Machine, waits: list[int] | tuple[int, ...]) -> isa.Instruction:
     """A legal instruction with random operands."""
     opcode = isa.BY_NAME[op]
     operands = {f.name: rng.getrandbits(f.bits) for f in opcode.operands}
     for name in COUNTS[op]:
         operands[name] = rng.choice((1 << rng.randrange(opcode.field(name).bits), max(1, operands[name])))
+    if op == "GEMM":
+        operands["k_words"] = rng.choice((machine.k_words - 1, max(1, operands["k_words"] % machine.k_words)))
     if op in SPACES:
         operands["space"] = rng.randint(0, SPACES[op])
     flags = frozenset(name for name, _, _ in opcode.flags if rng.random() < 0.5)
@@ -122,7 +143,7 @@ def _instruction(rng: random.Random, op: str, scratchpad: int, waits: list[int] 
         operands["space"] = rng.choice(PARAMETER_SPACES)
         operands["row_words"] = max(1, operands["row_words"] % COMPACT_WORDS)
     if not operands.get("space"):
-        operands |= {name: rng.choice((scratchpad - 1, rng.randrange(scratchpad))) for name in ADDRESSES[op]}
+        operands |= {name: rng.choice((machine.words - 1, rng.randrange(machine.words))) for name in ADDRESSES[op]}
     load, store, matrix, vector = waits
     return isa.Instruction(op, operands, flags, (load, store, matrix, vector))
 
@@ -134,36 +155,39 @@ def program(rng: random.Random, address: int, body: list[int], fault: Fault, las
     return Program(address, words, (*words, *noise), fault)
 
 
-def defects(rng: random.Random, fault: Fault, scratchpad: int) -> list[int]:
+def defects(rng: random.Random, fault: Fault, machine: Machine) -> list[int]:
     """Instructions with one thing wrong that gives `fault`: every operand, flag and kind there is, in random order."""
     makers = {Fault.ILLEGAL_INSTRUCTION: _illegal, Fault.ADDRESS_RANGE: _outside}
-    words = list(makers[fault](rng, scratchpad)) if fault in makers else []
+    words = list(makers[fault](rng, machine)) if fault in makers else []
     rng.shuffle(words)
     return words
 
 
-def _illegal(rng: random.Random, scratchpad: int) -> Iterator[int]:
+def _illegal(rng: random.Random, machine: Machine) -> Iterator[int]:
     """Undefined opcodes, a flag no such instruction has, a reserved bit, a zero count, a space or size out of range."""
     for code in rng.sample(sorted(set(range(256)) - set(isa.BY_CODE)), OPCODE_DEFECTS):
-        yield _replace(legal_word(rng, "ADD", scratchpad), isa.HEADER[0], code)
+        yield _replace(legal_word(rng, "ADD", machine), isa.HEADER[0], code)
     for op in isa.BY_NAME.values():
         undefined = set(range(8)) - {bit for _, bit, _ in op.flags}
-        word = END_WORD if op.engine is None else legal_word(rng, op.name, scratchpad)
+        word = END_WORD if op.engine is None else legal_word(rng, op.name, machine)
         if undefined:
             yield word | 1 << isa.HEADER[1].low + rng.choice(sorted(undefined))
         for bit in (op.reserved_low, rng.randrange(op.reserved_low, isa.INSTRUCTION_BITS), isa.INSTRUCTION_BITS - 1):
             yield word | 1 << bit
     for name, counts in COUNTS.items():
         for count in counts:
-            yield _replace(legal_word(rng, name, scratchpad), isa.BY_NAME[name].field(count), 0)
+            yield _replace(legal_word(rng, name, machine), isa.BY_NAME[name].field(count), 0)
+    k_words = isa.BY_NAME["GEMM"].field("k_words")
+    for bit in range(machine.k_words.bit_length() - 1, k_words.bits):
+        yield _replace(legal_word(rng, "GEMM", machine), k_words, 1 << bit | rng.randrange(1 << bit))
     for name, last in SPACES.items():
         for space in (last + 1, 4 << rng.randrange(6)):
-            yield _replace(_plain(name, legal_word(rng, name, scratchpad)), isa.BY_NAME[name].field("space"), space)
-    compact = _load_with(rng, "COMPACT", scratchpad)
+            yield _replace(_plain(name, legal_word(rng, name, machine)), isa.BY_NAME[name].field("space"), space)
+    compact = _load_with(rng, "COMPACT", machine)
     for space in (isa.Space.SCRATCHPAD, isa.Space.ACTIVATION_TABLES):
         yield _replace(compact, isa.BY_NAME["LOAD"].field("space"), space)
     yield _replace(compact, isa.BY_NAME["LOAD"].field("row_words"), COMPACT_WORDS + rng.randrange(COMPACT_WORDS))
-    spread = _load_with(rng, "SPREAD", scratchpad)
+    spread = _load_with(rng, "SPREAD", machine)
     for space in isa.Space:
         if space is not isa.Space.SCRATCHPAD:
             yield _replace(spread, isa.BY_NAME["LOAD"].field("space"), space)
@@ -175,21 +199,21 @@ def _plain(name: str, word: int) -> int:
     return word & ~sum(1 << isa.HEADER[1].low + bit for bit in bits)
 
 
-def _load_with(rng: random.Random, flag: str, scratchpad: int) -> int:
+def _load_with(rng: random.Random, flag: str, machine: Machine) -> int:
     """A LOAD with `flag` whose local address would be legal in any space."""
-    while flag not in isa.decode(word := legal_word(rng, "LOAD", scratchpad)).flags:
+    while flag not in isa.decode(word := legal_word(rng, "LOAD", machine)).flags:
         continue
-    return _replace(word, isa.BY_NAME["LOAD"].field("local_addr"), rng.randrange(scratchpad))
+    return _replace(word, isa.BY_NAME["LOAD"].field("local_addr"), rng.randrange(machine.words))
 
 
-def _outside(rng: random.Random, scratchpad: int) -> Iterator[int]:
+def _outside(rng: random.Random, machine: Machine) -> Iterator[int]:
     """One address past the scratchpad."""
     for name, addresses in ADDRESSES.items():
         for address in addresses:
-            word = _plain(name, legal_word(rng, name, scratchpad))
+            word = _plain(name, legal_word(rng, name, machine))
             if name == "LOAD":
                 word = _replace(word, isa.BY_NAME[name].field("space"), 0)
-            past = rng.choice((scratchpad, 1 << 15, rng.randrange(scratchpad, 1 << 16)))
+            past = rng.choice((machine.words, 1 << 15, rng.randrange(machine.words, 1 << 16)))
             yield _replace(word, isa.BY_NAME[name].field(address), past)
 
 

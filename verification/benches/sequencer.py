@@ -14,6 +14,7 @@ from hwlib.isa import HEADER, INSTRUCTION_BYTES, WAIT_BITS, Engine, Fault
 from verification.benches.programs import (
     COUNTS,
     END_WORD,
+    Machine,
     Program,
     crossed_body,
     defects,
@@ -159,9 +160,9 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
         return _failing_programs(rng, plan, point)
     made: list[Program] = []
     while sum(len(p.words) - 1 for p in made) < count:
-        body = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"], plan.even)
+        body = random_body(rng, rng.randint(*plan.body), plan.waiting, Machine.at(point), plan.even)
         if plan.name == "waits" and not made:
-            body = crossed_body(rng, point["QUEUE"], point["WORDS"])
+            body = crossed_body(rng, point["QUEUE"], Machine.at(point))
         made.append(program(rng, _address(rng, len(made)), body, Fault.NONE))
     return made
 
@@ -169,17 +170,17 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
 def _failing_programs(rng: random.Random, plan: _Plan, point: Mapping[str, int]) -> list[Program]:
     if plan.behind:
         op = rng.choice(list(COUNTS))
-        words = [legal_word(rng, op, point["WORDS"]) for _ in range(plan.body[0] + 1)]
+        words = [legal_word(rng, op, Machine.at(point)) for _ in range(plan.body[0] + 1)]
         return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, words[:-1], plan.fault, words[-1])]
-    last = defects(rng, plan.fault, point["WORDS"]) or [END_WORD] * FAULTY_RUNS
+    last = defects(rng, plan.fault, Machine.at(point)) or [END_WORD] * FAULTY_RUNS
     made: list[Program] = []
     for word in last:
-        body = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"])
+        body = random_body(rng, rng.randint(*plan.body), plan.waiting, Machine.at(point))
         if plan.engine_fault:
-            body.append(legal_word(rng, "SOFTMAX", point["WORDS"]))
+            body.append(legal_word(rng, "SOFTMAX", Machine.at(point)))
         made.append(program(rng, _address(rng, len(made)), body, plan.fault, word))
         if not plan.engine_fault and rng.random() < GOOD_SHARE:
-            good = random_body(rng, rng.randint(*plan.body), plan.waiting, point["WORDS"])
+            good = random_body(rng, rng.randint(*plan.body), plan.waiting, Machine.at(point))
             made.append(program(rng, _address(rng, len(made)), good, Fault.NONE))
     return _with_bus_error(rng, made) if plan.fault is Fault.AXI_READ else made
 

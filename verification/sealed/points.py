@@ -28,7 +28,7 @@ VALUES: Mapping[str, Mapping[str, Sequence[int]]] = {
     "scratchpad": {"T": TILES, "D": DOTS, "WORDS": (64, 128, 256), "BANKS": (2, 4, 8)},
     "load_unit": {"T": TILES, "D": DOTS, "AXI_BYTES": (4, 8, 16)},
     "store_unit": {"T": TILES, "D": DOTS, "AXI_BYTES": (4, 8, 16)},
-    "sequencer": {"AXI_BYTES": (4, 8, 16), "QUEUE": (2, 4, 8, 16), "WORDS": (512, 1024, 2048)},
+    "sequencer": {"AXI_BYTES": (4, 8, 16), "QUEUE": (2, 4, 8, 16), "WORDS": (512, 1024, 2048), "D": DOTS},
     "control": {"T": (2, 4, 8, 16, 32), "D": (1, 2, 4, 8, 16), "AXI_BYTES": (4, 8, 16)},
 }
 """What each parameter may be at a sealed point."""

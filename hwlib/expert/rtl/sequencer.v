@@ -5,7 +5,8 @@
 module sequencer #(
     parameter AXI_BYTES = 8,
     parameter QUEUE = 4,
-    parameter WORDS = 256
+    parameter WORDS = 256,
+    parameter D = 4
 ) (
     input  wire                   clk,
     input  wire                   rst_n,
@@ -84,7 +85,7 @@ module sequencer #(
         .out_valid(fetched), .out_ready(decode), .out_instr(instr), .out_error(fetch_error)
     );
 
-    sequencer_check #(.WORDS(WORDS)) check (.instr(instr), .engine(engine), .is_end(is_end), .defect(defect));
+    sequencer_check #(.WORDS(WORDS), .D(D)) check (.instr(instr), .engine(engine), .is_end(is_end), .defect(defect));
 
     wire load_head, store_head, matrix_head, vector_head;
     assign load_valid = load_head && !failed;

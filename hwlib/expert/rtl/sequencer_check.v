@@ -1,7 +1,8 @@
 // sequencer_check: which engine runs an instruction, and what is wrong with it. Combinational.
-// defect: 0 none, 1 illegal opcode, flag, reserved bit, space or count, 2 a scratchpad address past WORDS.
+// defect: 0 none, 1 illegal opcode, flag, reserved bit, space, count or K, 2 a scratchpad address past WORDS.
 module sequencer_check #(
-    parameter WORDS = 256
+    parameter WORDS = 256,
+    parameter D = 4
 ) (
     input  wire [255:0] instr,
     output wire [3:0]   engine,
@@ -13,6 +14,7 @@ module sequencer_check #(
     localparam COMPACT = 0, SPREAD = 1;
     localparam [31:0] PAST = WORDS - 1;
     localparam [15:0] OUTSIDE = ~PAST[15:0];
+    localparam K_BITS = 16 - $clog2(D); // of k_words, where K is at most 65,535 and no sum wraps
     localparam [2:0] NONE = 3'd0, ILLEGAL = 3'd1, ADDRESS_RANGE = 3'd2;
 
     wire [7:0] opcode, x_space;
@@ -58,7 +60,7 @@ module sequencer_check #(
     wire bad_compact = flags[COMPACT] && (x_row_words[15] || (x_space != 8'd1 && x_space != 8'd2));
     wire bad_spread = flags[SPREAD] && x_space != 8'd0;
     wire bad_transfer = x_rows == 16'd0 || x_row_words == 16'd0 || bad_space || (load && (bad_compact || bad_spread));
-    wire bad_matrix = g_m_tiles == 12'd0 || g_n_tiles == 12'd0 || g_k_words == 16'd0;
+    wire bad_matrix = g_m_tiles == 12'd0 || g_n_tiles == 12'd0 || g_k_words == 16'd0 || g_k_words >> K_BITS != 16'd0;
     wire bad_vector = v_row_blocks == 12'd0 || v_cols == 16'd0;
     wire bad = illegal || ((load || store) && bad_transfer) || (matrix && bad_matrix) || (vector && bad_vector);
 

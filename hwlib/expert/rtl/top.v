@@ -99,7 +99,7 @@ module top #(
     wire load_done, store_done, matrix_done, vector_done;
     wire load_fault, store_fault;
     wire [2:0] load_fault_code, store_fault_code;
-    sequencer #(.AXI_BYTES(AXI_BYTES), .QUEUE(QUEUE), .WORDS(WORDS)) dispatch (
+    sequencer #(.AXI_BYTES(AXI_BYTES), .QUEUE(QUEUE), .WORDS(WORDS), .D(D)) dispatch (
         .clk(clk), .rst_n(rst_n), .start_valid(start_valid), .start_addr(start_addr), .finish_valid(end_valid),
         .finish_fault(end_fault), .finish_pc(end_pc), .ar_valid(fetch_ar_valid), .ar_ready(fetch_ar_ready),
         .ar_addr(fetch_ar_addr), .ar_len(fetch_ar_len), .r_valid(fetch_r_valid), .r_ready(fetch_r_ready),
