@@ -16,6 +16,8 @@ Int = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 LATENCY_LIMIT = 12
+SCALE_LATENCY = 60
+"""And as many cycles more as there are rows."""
 COLS_MAX = 4096
 TOTALS = (3400, 1000, 400, 380)
 """Columns of rows of which most count, so that their total may be any of many."""
@@ -138,9 +140,14 @@ def _early(seen: Observed, blocks: Sequence[_Block]) -> list[Mismatch]:
 
 
 def _slow(seen: Observed, rows: int) -> list[Mismatch]:
-    """One column a cycle within a pass, a bounded pause at each new row-block, each pass-1 column answered in time."""
+    """One column a cycle within a pass, a bounded pause before each, columns of pass 1 and row-blocks answered in time."""
     taken, p = seen.transfers["x"], seen.transfers["p"]
     pause = 48 + rows + 1
     limits = [1] + [pause if a.payload["last"] else 1 for a in taken[:-1]]
     second = [s for s in taken if s.payload["pass"]]
-    return late("x", taken, limits, "full rate, no refusal") or slow_answer("p", second, p, LATENCY_LIMIT)
+    ends = [s for s in second if s.payload["last"]]
+    return (
+        late("x", taken, limits, "full rate, no refusal")
+        or slow_answer("p", second, p, LATENCY_LIMIT)
+        or slow_answer("s", ends, seen.transfers["s"], SCALE_LATENCY + rows)
+    )
