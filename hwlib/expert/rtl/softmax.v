@@ -106,7 +106,8 @@ module softmax #(
         for (r = 0; r < T; r = r + 1) begin : lane
             wire [15:0] power;
             wire [6:0]  probability;
-            wire [5:0]  rise;
+            wire [4:0]  rise;
+            wire        lost;
             wire [14:0] divisor;
             wire [3:0]  level;
 
@@ -120,6 +121,7 @@ module softmax #(
                 .x(x_data[8*r +: 8]),
                 .count(x_mask[r]),
                 .rise(rise),
+                .lost(lost),
                 .power(power),
                 .probability(probability)
             );
@@ -127,8 +129,8 @@ module softmax #(
             softmax_total u_total (
                 .clk(clk),
                 .gather(gathered),
-                .restart(restart[1]),
                 .rise(rise),
+                .lost(lost),
                 .add(add),
                 .power(power),
                 .start(start),

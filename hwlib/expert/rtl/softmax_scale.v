@@ -16,7 +16,13 @@ module softmax_scale (
     wire        fits = !difference[16];
     wire        unused = difference[15];
 
-    assign scale = {2'b0, {2'b0, excess} + 6'd21, 1'b0, mult};
+    // 21 and excess, 0 to 13
+    wire       three = excess[1] && excess[0];
+    wire       carry = excess[2] || three;
+    wire       over = excess[3] && carry;
+    wire [5:0] shift = {over, !over, excess[3] ^ carry, !(excess[2] ^ three), excess[1] ^ excess[0], !excess[0]};
+
+    assign scale = {2'b0, shift, 1'b0, mult};
 
     always @(posedge clk) begin
         if (load)

@@ -1,12 +1,12 @@
-// softmax_total: one row's running total of powers of two, total = (total >> rise) + power.
+// softmax_total: one row's running total of powers of two, total = (total >> rise) + power, or = power where all is lost.
 // `gather` comes with a column's rise, a cycle before `add` and its power; without them the total stays. After `start`
 // the total, then 2^14 to 2^27, shifts right by `level`, to its 15 highest bits, which are the divisor until the next
-// `restart`. The addition is by carry select (Bedrij 1962) in blocks of 8, 8 and 12 bits.
+// row's first column.
 module softmax_total (
     input  wire        clk,
     input  wire        gather,
-    input  wire        restart,
-    input  wire [5:0]  rise,
+    input  wire [4:0]  rise,
+    input  wire        lost,
     input  wire        add,
     input  wire [15:0] power,
     input  wire        start,
@@ -14,9 +14,9 @@ module softmax_total (
     output wire [14:0] divisor
 );
     reg  [27:0] total;
-    reg  [4:0]  by;
-    reg         keep;
-    reg  [3:0]  excess;  // of the total's highest bit above bit 14
+    reg  [3:0]  by;
+    reg         near, far;  // shift by `by`, or by 16 more; neither: all away
+    reg  [3:0]  excess;     // of the total's highest bit above bit 14
 
     integer i;
     always @* begin
@@ -26,20 +26,24 @@ module softmax_total (
                 excess = i[3:0];
     end
 
-    wire [27:0] kept = (total >> by) & {28{keep}};
-    wire [15:0] more = power & {16{add}};
-    wire [8:0]  lower = {1'b0, kept[7:0]} + {1'b0, more[7:0]};
-    wire [8:0]  middle = {1'b0, kept[15:8]} + {1'b0, more[15:8]};
-    wire [8:0]  middle_up = middle + 9'd1;
-    wire [11:0] upper_up = kept[27:16] + 12'd1;
-    wire        carry = lower[8] ? middle_up[8] : middle[8];
+    wire [27:0] kept = (total & {28{near}}) | {16'b0, total[27:16] & {12{far}}};
+    wire [27:0] sum;
 
-    assign level   = by[3:0];
+    softmax_add u_add (
+        .x(kept >> by),
+        .y(power & {16{add}}),
+        .sum(sum)
+    );
+
+    wire moves = gather && !lost;
+
+    assign level   = by;
     assign divisor = total[14:0];
 
     always @(posedge clk) begin
-        by    <= (rise[4:0] & {5{gather}}) | {1'b0, excess & {4{start}}};
-        keep  <= !(gather && (restart || rise[5]));
-        total <= {carry ? upper_up : kept[27:16], lower[8] ? middle_up[7:0] : middle[7:0], lower[7:0]};
+        by    <= (rise[3:0] & {4{moves}}) | (excess & {4{start}});
+        near  <= !gather || (!lost && !rise[4]);
+        far   <= moves && rise[4];
+        total <= sum;
     end
 endmodule
