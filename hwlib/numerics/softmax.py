@@ -52,8 +52,9 @@ def _powers(scores: Int, frac: int, octaves: Int, top: Int) -> Int:
 def softmax_probabilities(scores: Int, frac: int, counted: Mask | None = None) -> Int:
     """Unnormalised probabilities, 0..127, of `scores` [rows, cols] (int8) with `frac` in 2..5.
 
-    With the row's maximum M in whole octaves, rounded up: ``u = ((M << frac) - x) << (5 - frac); e = EXP2_TABLE[u & 31]
-    >> (u >> 5); p = min(127, (e + 128) >> 8)``. Elements that are not `counted` [rows, cols] are left out of M and get 0.
+    With the row's maximum M in whole octaves, rounded up: ``u = ((M << frac) - x) << (5 - frac)``, ``e =
+    EXP2_TABLE[u & 31] >> (u >> 5)``, ``p = min(127, (e + 128) >> 8)``. Elements that are not `counted` [rows, cols] are
+    left out of M and get p = 0.
     Against ``128 * 2**(x / 2**frac - M)``: error 1 where x is M octaves, at most 0.5 + 2**-8 elsewhere.
     """
     octaves = _octaves(scores, frac, counted)
@@ -67,8 +68,9 @@ def softmax_total(scores: Int, frac: int, counted: Mask | None = None) -> Int:
 
     Per element that counts, with its octave m = ceil(x / 2**frac): if m is above the running maximum M, by d, then
     ``total >>= d; M = m``; in any case ``total += EXP2_TABLE[u & 31] >> (u >> 5)``, u from M as it now is.
-    Against the sum of ``2**15 * 2**(x / 2**frac - M)`` over n elements that count: less than n too small, and at most
-    n / 2 too large. A shift cuts off less than 1, and whatever is cut off is halved by every later one.
+    Error against the sum of ``2**15 * 2**(x / 2**frac - M)`` over n elements that count: less than n too small, at most
+    n / 2 too large. An element falls short by less than 1, or by half if it raises M; a shift cuts off less than 1, and
+    every later one halves what is missing.
     """
     octaves = _octaves(scores, frac, counted)
     top = np.maximum.accumulate(octaves, axis=1)
@@ -91,7 +93,7 @@ def row_scale(total: Int) -> RowScale:
     """Reciprocal of ``total / 256`` (total 2**14..2**27): p times ``mult / 2**shift`` is the probability.
 
     With L = floor(log2(total)) and the total's 15 highest bits ``n = total >> (L - 14)``: ``mult = min(32767,
-    floor(2**29 / n)); shift = L + 7``. Relative error at most 2**-14: n is too small and mult is too small, which offset.
+    floor(2**29 / n)); shift = L + 7``. Relative error at most 2**-14: n is cut off and so is mult, to opposite effect.
     """
     level = np.array([int(t).bit_length() - 1 for t in total.ravel()], dtype=np.int64).reshape(total.shape)
     divisor = total >> (level - (DIVISOR_BITS - 1))

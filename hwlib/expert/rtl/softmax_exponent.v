@@ -66,7 +66,7 @@ module softmax_exponent (
     wire [15:0] value;
 
     assign rise = {5{!excess[7]}} & (excess[4:0] ^ {&excess[3:0], &excess[2:0], &excess[1:0], excess[0], 1'b1});
-    assign lost = restart || (!excess[7] && (excess[5] || excess[4:2] == 3'b111));
+    assign lost = restart || (!excess[7] && (excess[5] || excess[4:0] == 5'h1f));
 
     exp2_table u_table (.index(~missing), .value(value));
 
