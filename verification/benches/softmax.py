@@ -104,7 +104,7 @@ def _rises(rng: np.random.Generator, rows: int) -> list[_Block]:
 
 def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     """The longest rows: equal scores, whose total is the largest, and in other rows one peak that in the second block
-    does not count. Of that block and shorter ones some elements count, so that totals of any size come. Then a late rise.
+    does not count. Of that block and shorter ones some elements count: totals of any size. A late rise ends them.
     """
     x = np.full((rows, COLS_MAX), -128)
     peak = rng.integers(0, COLS_MAX)
