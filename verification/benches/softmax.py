@@ -104,7 +104,7 @@ def _rises(rng: np.random.Generator, rows: int) -> list[_Block]:
 
 def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     """The longest rows: equal scores, whose total is the largest, and in other rows one peak that in the second block
-    does not count. Of that block and shorter ones some elements count: totals of any size. A late rise ends them.
+    does not count. Of that block and shorter ones some elements count: totals of any size. Late rises end them.
     """
     x = np.full((rows, COLS_MAX), -128)
     peak = rng.integers(0, COLS_MAX)
@@ -116,13 +116,13 @@ def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     for cols in TOTALS:
         counted = column[:cols] < rng.integers(cols * 5 // 6, cols + 1, (rows, 1))
         blocks.append(_Block(x[:, :1].repeat(cols, 1), 5, counted))
-    return [*blocks, _late_rise(rng, rows)]
+    return [*blocks, _late_rise(rng, rows, range(16, 25)), _late_rise(rng, rows, range(32, RISE_MAX))]
 
 
-def _late_rise(rng: np.random.Generator, rows: int) -> _Block:
-    """Large totals that the last column shifts down to a few bits."""
-    x = np.full((rows, TOTALS[1]), -128)
-    x[:, -1] += 4 * rng.integers(16, 25, rows)
+def _late_rise(rng: np.random.Generator, rows: int, octaves: range) -> _Block:
+    """Large totals that the last column shifts down to a few bits, or away."""
+    x = np.full((rows, rng.integers(COLS_MAX // 2, COLS_MAX)), -128)
+    x[:, -1] += 4 * rng.choice(octaves, rows)
     return _Block(x, 2, np.ones(x.shape, dtype=np.bool_))
 
 
