@@ -18,7 +18,7 @@ from hwlib.numerics.requantize import (
     requantize,
     saturate_int4,
 )
-from hwlib.numerics.softmax import EXP2_TABLE, RowScale, causal, softmax, softmax_probabilities
+from hwlib.numerics.softmax import EXP2_TABLE, RowScale, causal, softmax, softmax_probabilities, softmax_total
 from hwlib.numerics.table import apply_table, gelu_table
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "saturate_int4",
     "softmax",
     "softmax_probabilities",
+    "softmax_total",
     "split_planes",
     "unpack",
     "unpack_int4",

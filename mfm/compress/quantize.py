@@ -127,8 +127,9 @@ def _fraction(op: Attention, runs: Sequence[Mapping[str, Float]]) -> int:
             )
             true /= true.sum(axis=1, keepdims=True)
             for frac in FRACS:
-                p, _ = softmax(np.clip(np.rint(scores * 2**frac), -128, 127).astype(np.int64), frac, counted)
-                errors[frac] += float(((p / p.sum(axis=1, keepdims=True) - true) ** 2).sum())
+                p, scale = softmax(np.clip(np.rint(scores * 2**frac), -128, 127).astype(np.int64), frac, counted)
+                normalised = p * (scale.mult / 2.0**scale.shift)[:, None]
+                errors[frac] += float(((normalised - true) ** 2).sum())
     return min(FRACS, key=lambda frac: errors[frac])
 
 

@@ -26,7 +26,8 @@ class Timing:
     the T columns of the drain and the writes of a tile after its first.
     matrix_act: extra cycles from last beat to done with ACT.
     softmax_*, layernorm_* (RMSNORM too), add_* (MUL and ROPE too): an instruction of r row-blocks and c columns works
-    for fixed + column*c + (r-1) * max(column*c, block + share*c); c counts whole words for add_*.
+    for fixed + column*c + (r-1) * max(column*c, block + share*c), the first row-block of softmax_* like the others; c
+    counts whole words for add_*.
     add_wide: extra cycles of an instruction for int16 operands, and for int16 results.
     load_start: issue to first beat beyond the memory's latency; load_gap: between back-to-back LOADs; load_row: extra a
     row; load_done: last beat to done; load_depth: LOADs in progress at once; load_window: beats asked for at once.
@@ -45,9 +46,9 @@ class Timing:
     matrix_tile: float = 0.0
     matrix_done: float = 8.0
     matrix_act: float = 1.0
-    softmax_fixed: float = 43.0
+    softmax_fixed: float = 11.0
     softmax_column: float = 2.0
-    softmax_block: float = 37.0
+    softmax_block: float = 16.0
     softmax_share: float = 1.0
     layernorm_fixed: float = 85.0
     layernorm_column: float = 2.0
@@ -149,7 +150,8 @@ class CostModel:
         once = column * cols
         fixed = getattr(t, f"{name}_fixed") + t.add_wide * len(flags & {"WIDE", "WIDE_OUT"})
         more = max(once, getattr(t, f"{name}_block") + share * cols)
-        return Cost(0.0, fixed + once + (v["row_blocks"] - 1) * more, 0.0, 0.0)
+        first = more if op == "SOFTMAX" else once
+        return Cost(0.0, fixed + first + (v["row_blocks"] - 1) * more, 0.0, 0.0)
 
     def _transfer(self, kind: str, v: Mapping[str, int], flags: frozenset[str]) -> Cost:
         t, axi = self.timing, self.manifest.parameters["AXI_BYTES"]

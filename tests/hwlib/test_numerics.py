@@ -399,15 +399,22 @@ def test_layernorm_is_within_its_error(x: Int, mult: int, bias: int, shift: int,
 
 
 def check_softmax(scores: Int, frac: int) -> None:
-    """Both parts against float64, for every row."""
+    """Probabilities, totals and both together against float64, for every row."""
     p, scale = numerics.softmax(scores, frac)
     assert np.array_equal(p, numerics.softmax_probabilities(scores, frac))
-    assert 0 <= p.min() <= p.max() == 127
+    assert 0 <= p.min() <= p.max() <= 127
+    assert (p.max(axis=1) >= 64).all()
     assert scale.mult.shape == scale.shift.shape == scores.shape[:1]
-    power = 2.0 ** ((scores - scores.max(axis=1, keepdims=True)) / 2**frac)
+    cols = scores.shape[1]
+    power = 2.0 ** (15 + scores / 2**frac - np.ceil(scores.max(axis=1, keepdims=True) / 2**frac))
+    total = numerics.softmax_total(scores, frac)
+    assert 1 << 14 <= total.min() <= total.max() <= 1 << 27
+    error = total - power.sum(axis=1)
+    assert (-cols < error).all()
+    assert (error <= cols / 2).all()
     q = power / power.sum(axis=1, keepdims=True)
     found = p * scale.mult[:, None] / 2.0 ** scale.shift[:, None]
-    bound = (0.71 * (1 + (scores.shape[1] - 2) * q) + 2**-14 * p) / p.sum(axis=1, keepdims=True)
+    bound = (1 + cols * q / 256 + 2**-14 * p) * 256 / total[:, None]
     assert (np.abs(found - q) <= bound + 1e-12).all()
 
 
@@ -433,33 +440,65 @@ def test_softmax_is_within_its_error_for_one_score_above_many(cols: int, frac: i
         check_softmax(scores, frac)
 
 
-def test_softmax_loses_columns_more_than_eight_octaves_down() -> None:
-    """The case its error names."""
-    scores = np.where(np.arange(4096) == 0, 127, 127 - 129)[None]
+def test_softmax_loses_columns_more_than_fifteen_octaves_down() -> None:
+    """The case its error names: the row's maximum in the lowest sixteenth of its octave, all others just too low."""
+    scores = np.where(np.arange(4096) == 0, 113, -113)[None]
     p, scale = numerics.softmax(scores, 4)
-    assert p.sum() == 127
-    assert math.isclose(p[0, 0] * scale.mult[0] / 2.0 ** scale.shift[0], 1, rel_tol=2**-14)
-    assert 0.06 < 1 / (1 + 4095 * 2 ** (-129 / 16)) < 0.07
+    assert (p[0, 1:] == 0).all()
+    assert math.isclose(p[0, 0] * scale.mult[0] / 2.0 ** scale.shift[0], 1, rel_tol=2**-7)
+    assert 0.81 < 1 / (1 + 4095 * 2 ** (-226 / 16)) < 0.82
 
 
 @pytest.mark.parametrize("frac", FRACS)
 def test_unnormalised_probabilities_at_every_distance(frac: int) -> None:
-    distance = np.arange(256)
-    p = numerics.softmax_probabilities(np.stack([np.full(256, 127), 127 - distance], axis=1), frac)
-    error = np.abs(p[:, 1] - 128 * 2.0 ** (-distance / 2**frac))
-    assert (p[:, 0] == 127).all()
-    assert error[0] == 1
-    assert error[1:].max() <= 0.5 + 2**-9
-    octaves = distance / 2**frac
-    assert (p[octaves <= 8, 1] > 0).all()
-    assert not p[octaves > 8, 1].any()
+    """Below a maximum on its octave, and one above the octave before."""
+    for top in (3 << frac, (2 << frac) + 1):
+        scores = np.arange(-128, top + 1)
+        p = numerics.softmax_probabilities(np.stack([np.full(scores.size, top), scores], axis=1), frac)[:, 1]
+        below = 3 - scores / 2**frac
+        error = np.abs(p - 128 * 2.0**-below)
+        assert error[below > 0].max() <= 0.5 + 2**-8
+        assert (p[below == 0] == 127).all()
+        assert (p[below <= 8] > 0).all()
+        assert not p[below > 8].any()
 
 
-def test_probabilities_depend_on_differences_only() -> None:
+def one_by_one(row: Int, frac: int, counted: NDArray[np.bool_]) -> tuple[int, int]:
+    """The maximum in octaves and the total of a row, column by column as a machine takes them."""
+    top, total = 0, 0
+    for x in row[counted].tolist():
+        octave = math.ceil(Fraction(x, 1 << frac))
+        if total == 0 or octave > top:
+            total, top = total >> max(0, octave - top) if total else 0, octave
+        u = ((top << frac) - x) << (5 - frac)
+        total += numerics.EXP2_TABLE[u & 31] >> (u >> 5)
+    return top, total
+
+
+@quick(150)
+@given(rows(), st.sampled_from(FRACS), seeds, st.sampled_from([0.02, 0.5, 1.0]))
+def test_totals_are_those_of_columns_taken_in_order(scores: Int, frac: int, seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    counted = rng.random(scores.shape) < share
+    counted[:, rng.integers(0, scores.shape[1])] = True
+    for row, total, counts in zip(scores, numerics.softmax_total(scores, frac, counted), counted, strict=True):
+        assert one_by_one(row, frac, counts)[1] == total
+
+
+def test_totals_depend_on_the_order_of_columns() -> None:
+    """Two columns 16 octaves below a third: together one unit, which is lost where they come behind it."""
+    before, behind = numerics.softmax_total(np.array([[0, 0, 64], [64, 0, 0]]), 2)
+    assert (before, behind) == (32769, 32768)
+
+
+def test_softmax_depends_on_differences_of_whole_octaves_only() -> None:
     scores = matrix(4, 30, 0, -60, 60)
     for frac in FRACS:
-        wanted = numerics.softmax_probabilities(scores, frac)
-        assert np.array_equal(numerics.softmax_probabilities(scores + 67, frac), wanted)
+        wanted, scale = numerics.softmax(scores, frac)
+        found, shifted = numerics.softmax(scores + 64, frac)
+        assert np.array_equal(found, wanted)
+        assert np.array_equal(scale.mult, shifted.mult)
+        assert not np.array_equal(numerics.softmax_probabilities(scores + 1, frac), wanted)
 
 
 def test_exp2_table_is_within_half_a_unit() -> None:
@@ -469,14 +508,17 @@ def test_exp2_table_is_within_half_a_unit() -> None:
     assert max(abs(value / 32768 - 2 ** (-i / 32)) for i, value in enumerate(table)) <= 2**-16
 
 
-def test_every_row_scale_is_within_its_error() -> None:
-    """All row sums there are: from one column of 127 to 4096 of them."""
-    total = np.arange(127, (1 << 19) + 1)
+def test_row_scales_are_within_their_error() -> None:
+    """Totals of every size, all of the smallest, and those about the powers of two."""
+    every = np.arange(1 << 14, 1 << 18)
+    about = (1 << np.arange(18, 28))[:, None] + np.arange(-300, 301)
+    sizes = np.geomspace(1 << 18, 1 << 27, 20000).astype(np.int64)
+    total = np.concatenate([every, about[about <= 1 << 27].ravel(), sizes])
     scale = row_scale(total)
     assert isinstance(scale, numerics.RowScale)
-    assert 1 <= scale.mult.min() <= scale.mult.max() <= 32767
-    assert 1 <= scale.shift.min() <= scale.shift.max() <= SHIFT_MAX
-    assert np.abs(scale.mult / 2.0**scale.shift * total - 1).max() < 2**-14
+    assert 1 << 14 <= scale.mult.min() <= scale.mult.max() <= 32767
+    assert (scale.shift.min(), scale.shift.max()) == (21, 34)
+    assert np.abs(scale.mult / 2.0**scale.shift * total / 256 - 1).max() <= 2**-14
 
 
 # What decoders add.

@@ -16,11 +16,15 @@ Int = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 LATENCY_LIMIT = 12
+SCALE_LATENCY = 60
+"""And as many cycles more as there are rows."""
 COLS_MAX = 4096
 TOTALS = (3400, 1000, 400, 380)
 """Columns of rows of which most count, so that their total may be any of many."""
 FRACTIONS = (2, 3, 4, 5)
 EVERY_SHARE = 0.25
+RISE_MAX = 64
+"""Octaves from the least score to the greatest, at two fraction bits."""
 PACED_MORE = 350
 """Columns besides, where the pace is judged: more than its long row-block has, so that others follow."""
 
@@ -60,6 +64,7 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         else:
             rows = row_blocks(rng, style, point["T"], count + PACED_MORE if style.paced else count)
             blocks = [_Block(x, FRACTIONS[(i + seed) % 4], _mask(rng, *x.shape)) for i, x in enumerate(rows)]
+            blocks += _rises(rng, point["T"]) if style.name == "corners" else []
         result.append(_scenario(style, point["T"], blocks, seed * 16 + index))
     return result
 
@@ -84,9 +89,22 @@ def _mask(rng: np.random.Generator, rows: int, cols: int) -> Mask:
     return counted
 
 
+def _rises(rng: np.random.Generator, rows: int) -> list[_Block]:
+    """Rows in which the maximum rises once, by every number of octaves that there is, from a small total."""
+    rise = rng.permutation(np.resize(np.arange(1, RISE_MAX + 1), -(-RISE_MAX // rows) * rows)).reshape(-1, rows, 1)
+    blocks = []
+    for octaves in rise:
+        cols = int(rng.integers(2, 10))
+        top = np.minimum(127, 4 * octaves - rng.integers(0, 4, (rows, cols)) - 128)
+        late = np.arange(cols) >= rng.integers(1, cols, (rows, 1))
+        top[:, -1:] = np.minimum(127, 4 * octaves - 128)
+        blocks.append(_Block(np.where(late, top, -128), 2, np.ones((rows, cols), dtype=np.bool_)))
+    return blocks
+
+
 def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     """The longest rows: equal scores, whose total is the largest, and in other rows one peak that in the second block
-    does not count. Of that block and shorter ones some elements count, so that totals of any size come.
+    does not count. Of that block and shorter ones some elements count: totals of any size. Late rises end them.
     """
     x = np.full((rows, COLS_MAX), -128)
     peak = rng.integers(0, COLS_MAX)
@@ -98,7 +116,14 @@ def _longest(rng: np.random.Generator, rows: int) -> list[_Block]:
     for cols in TOTALS:
         counted = column[:cols] < rng.integers(cols * 5 // 6, cols + 1, (rows, 1))
         blocks.append(_Block(x[:, :1].repeat(cols, 1), 5, counted))
-    return blocks
+    return [*blocks, _late_rise(rng, rows, range(16, 25)), _late_rise(rng, rows, range(32, RISE_MAX))]
+
+
+def _late_rise(rng: np.random.Generator, rows: int, octaves: range) -> _Block:
+    """Large totals that the last column shifts down to a few bits, or away."""
+    x = np.full((rows, rng.integers(COLS_MAX // 2, COLS_MAX)), -128)
+    x[:, -1] += 4 * rng.choice(octaves, rows)
+    return _Block(x, 2, np.ones(x.shape, dtype=np.bool_))
 
 
 def _scenario(style: Style, rows: int, blocks: Sequence[_Block], seed: int) -> Scenario:
@@ -138,9 +163,14 @@ def _early(seen: Observed, blocks: Sequence[_Block]) -> list[Mismatch]:
 
 
 def _slow(seen: Observed, rows: int) -> list[Mismatch]:
-    """One column a cycle within a pass, a bounded pause at each new row-block, each pass-1 column answered in time."""
+    """One column a cycle within a pass, a bounded pause before each, columns of pass 1 and row-blocks answered soon."""
     taken, p = seen.transfers["x"], seen.transfers["p"]
     pause = 48 + rows + 1
     limits = [1] + [pause if a.payload["last"] else 1 for a in taken[:-1]]
     second = [s for s in taken if s.payload["pass"]]
-    return late("x", taken, limits, "full rate, no refusal") or slow_answer("p", second, p, LATENCY_LIMIT)
+    ends = [s for s in second if s.payload["last"]]
+    return (
+        late("x", taken, limits, "full rate, no refusal")
+        or slow_answer("p", second, p, LATENCY_LIMIT)
+        or slow_answer("s", ends, seen.transfers["s"], SCALE_LATENCY + rows)
+    )
