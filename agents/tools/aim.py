@@ -27,18 +27,22 @@ def aim(block: str, built: Built, objective: str) -> str:
     if cost is not None and figures.area_um2:
         lines.append(f"Of the design's area {block} is {100 * cost.area_um2 / figures.area_um2:.1f} %.")
     if cost is not None and built.others and objective in CLOCKED:
-        lines.append(_worth(cost, built))
+        lines.append(_worth(cost, built, objective == "delay"))
     return "\n".join(lines)
 
 
-def _worth(cost: BlockCost, built: Built) -> str:
+def _worth(cost: BlockCost, built: Built, only_delay: bool) -> str:
     name, slowest = max(built.others.items(), key=lambda other: other[1].period_ns)
     limit = slowest.period_ns
     if cost.period_ns <= limit:
-        return f"Aim: less area; a shorter period gains nothing, and it may be as long as {name}'s, {limit:.2f} ns."
+        area = "" if only_delay else "Less area always counts. "
+        return (
+            f"{area}Its period counts only above all others': {name}'s is {limit:.2f} ns, unless the order says it "
+            "will be less."
+        )
     most = 100 * (1 - limit / cost.period_ns)
     return (
-        f"Aim: it is the slowest block. A period down to that of {name}, {limit:.2f} ns, makes the design up to "
+        f"It is the slowest block. A period down to that of {name}, {limit:.2f} ns, makes the design up to "
         f"{most:.1f} % faster; below that nothing is gained."
     )
 

@@ -23,9 +23,9 @@ def test_the_figures_to_better_are_named_with_the_share_of_the_area() -> None:
 
 
 def test_a_block_that_is_not_the_slowest_is_to_be_smaller() -> None:
-    assert "less area; a shorter period gains nothing, and it may be as long as norm's, 8.00 ns" in said(
-        BlockCost(600, 5), OTHERS
-    )
+    text = said(BlockCost(600, 5), OTHERS)
+    assert "Less area always counts. Its period counts only above all others': norm's is 8.00 ns" in text
+    assert "Less area" not in said(BlockCost(600, 5), OTHERS, "delay")
 
 
 def test_the_slowest_block_is_told_how_far_a_shorter_period_counts() -> None:
@@ -34,8 +34,8 @@ def test_the_slowest_block_is_told_how_far_a_shorter_period_counts() -> None:
 
 
 def test_the_period_is_not_spoken_of_where_the_objective_has_none() -> None:
-    assert "period gains" not in said(BlockCost(600, 5), OTHERS, "area")
-    assert "Aim" not in said(BlockCost(600, 5), {})
+    assert "period counts" not in said(BlockCost(600, 5), OTHERS, "area")
+    assert "period counts" not in said(BlockCost(600, 5), {})
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
