@@ -107,6 +107,7 @@ def context(state: State, shop: Workshop) -> Context:
         lessons=campaign.ledger.lessons(before=number),
         rejections=campaign.ledger.rejections(),
         orders_left=orders_left(campaign, number),
+        rounds_left=max(0, campaign.settings.budget.rounds - number - 1),
     )
 
 

@@ -108,6 +108,8 @@ class Context:
     """Orders the evaluation budget still pays for."""
     parent: Revision | None = None
     """What the round's plan chose to build on, once there is a plan."""
+    rounds_left: int | None = None
+    """Rounds that may follow this one; None: not said."""
 
     @property
     def base(self) -> Revision | None:

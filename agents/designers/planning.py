@@ -91,6 +91,7 @@ def shown(context: Context) -> dict[str, Any]:
     return {
         "spec": context.spec, "best": base, "revisions": context.revisions[-bounds.REVISIONS :],
         "lessons": context.lessons, "constraints": constraints, "round": context.round, "budgets": limits,
+        "rounds_left": context.rounds_left,
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
         "names": contracts.names(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
         "critical_path": critical_path(base),

@@ -37,6 +37,13 @@ def test_what_an_order_expected_comes_back_beside_what_was_measured() -> None:
         assert "cycles expected -10 %, measured +0.0 %" in second
 
 
+def test_a_planner_hears_how_many_rounds_are_left() -> None:
+    script = (order("array"), swap("array", "plain", "quick"), order("norm"), swap("norm", "plain", "quick"))
+    with campaign(*script, rounds=3) as (_, server):
+        assert "This is round 1; 1 may follow." in prompt(server, 0)
+        assert "This is round 2, the last: order all that pays." in prompt(server, 2)
+
+
 def test_an_order_without_expectations_gives_no_lesson() -> None:
     cost = BlockCost(10, 2)
     assert expectations.of_block(measured(cost), cost) == ""
