@@ -39,7 +39,7 @@ class Settings(BaseModel):
     repairs: int = 2
     tool_rounds: int = 4
     """Answers of an RTL writer that may ask for tools before it hands a block in."""
-    tool_checks: int = 4
+    tool_checks: int = 6
     """Drafts judged for a writer in one order, each an evaluation."""
     drafts: int = Field(default=1, ge=1, le=8)
     """Drafts of each order of an LLM planner, where the evaluations allow."""

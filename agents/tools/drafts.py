@@ -12,7 +12,7 @@ from agents.tools.aim import said, wanted
 from agents.tools.desk import Desk
 from hwlib import contracts
 
-FIRST, LAST = 12, 16
+FIRST, LAST = 20, 24
 """Points of a long critical path that are shown."""
 
 

@@ -72,11 +72,11 @@ def test_a_draft_is_checked_and_synthesised(campaign: Campaign) -> None:
 
 def test_checks_and_uses_are_bounded(campaign: Campaign) -> None:
     at = desk(campaign, {}, judge=ToyEvaluator(SPEC))
-    for number in range(4):
+    for number in range(6):
         call("check_draft", replace(at, draft={f"{BLOCK}.v": f"// plain\n// {number}"}))
     refused = call("check_draft", replace(at, draft={f"{BLOCK}.v": "// plain\n// 9"}))
-    assert refused == "refused: this order's 4 checks and syntheses of drafts are spent"
-    for name in numerics.__all__[: USES - 4]:
+    assert refused == "refused: this order's 6 checks and syntheses of drafts are spent"
+    for name in numerics.__all__[: USES - 6]:
         assert not call("read_numerics", at, name=name).startswith("refused")
     assert call("read_contract", at, block="array") == f"refused: this order's {USES} uses of tools are spent"
     assert "T lanes" in call("read_contract", replace(at, order="001-y"), block=BLOCK)

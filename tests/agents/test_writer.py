@@ -85,7 +85,7 @@ def test_a_draft_is_handed_in_as_it_is_by_an_empty_answer_or_said_again() -> Non
             server,
         ):
             assert len(server.asked) == 3
-            assert "with 3 checks and syntheses in all" in results(server, 2)
+            assert "with 5 checks and syntheses in all" in results(server, 2)
             assert text_of(result, "array") == quick
 
 
@@ -185,7 +185,7 @@ def test_edits_that_do_not_apply_are_told_and_mended() -> None:
     with campaign(order("array"), lost, lost, swap("array", "plain", "quick")) as (result, server):
         assert len(server.asked) == 4
         assert "Nothing of that answer was done: edit of array.v" in results(server, 3)
-        assert "You may ask for tools 2 more times, with 4 checks" in results(server, 3)
+        assert "You may ask for tools 2 more times, with 6 checks" in results(server, 3)
         assert text_of(result, "array").startswith("// quick")
 
 
@@ -204,7 +204,7 @@ FIRST = 14 * 4 + 10
 
 def test_a_round_is_planned_with_room_for_the_writers_checks() -> None:
     script = (order("array"), asks(CHECK, edits=(("// plain", "// quick"),)), hands_in())
-    room = 4 * 3 + 4 + 5 + 10
+    room = 4 * 3 + 6 + 5 + 10
     with campaign(*script, evaluations=FIRST + room) as (result, server):
         assert "simulate: passed" in results(server, 2)
         assert json.loads(server.asked[2][1]["messages"][-2]["content"])["calls"] == [CHECK]
