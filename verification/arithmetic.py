@@ -176,28 +176,35 @@ def _eltwise(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
 def _array(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
     size, depth = point["T"], point["D"]
 
+    def operands(net: Net, factors: Sequence[int], of_a: bool) -> tuple[Word, dict[str, Word], list[Word]]:
+        """Free words, a beat's operands of them and constant `factors`, and the dot product of each of their rows."""
+        words = [net.free(8) for _ in range(size * depth)]
+        packed, other = joined(words), joined([constant(factor, 8) for factor in factors]) * size
+        sums = []
+        for row in range(size):
+            total = constant(0, ACC_BITS)
+            for word, factor in zip(words[row * depth :], factors, strict=False):
+                total = net.add(total, net.times(extended(word, ACC_BITS), factor))
+            sums.append(total)
+        return packed, {"op_a": other if of_a else packed, "op_b": packed if of_a else other}, sums
+
+    def tile(sums: Sequence[Word], of_a: bool) -> list[Word]:
+        """The beats of a tile in which every column, or with `of_a` every row, is `sums`."""
+        return [joined([sums[column if of_a else row] for row in range(size)]) for column in range(size)]
+
+    def named(factors: Sequence[int], of_a: bool) -> str:
+        return f"{'a' if of_a else 'b'} = {', '.join(map(str, factors))} repeated"
+
     def by_factors(factors: Sequence[int], of_a: bool) -> Callable[[Net], Case]:
         def make(net: Net) -> Case:
-            steps = [[net.free(8) for _ in range(size * depth)] for _ in range(2)]
-            fixed = [factors[k % len(factors)] for k in range(size * depth)]
-            beats = []
-            for number, words in enumerate(steps):
-                packed, other = joined(words), joined([constant(f, 8) for f in fixed])
-                a, b = (other, packed) if of_a else (packed, other)
-                ends = {"op_first": (int(number == 0),), "op_last": (int(number == 1),)}
-                beats.append({"op_valid": (1,), "op_a": a, "op_b": b, **ends})
-
-            def element(row: int, column: int) -> Word:
-                total, mine, its = constant(0, ACC_BITS), *((column, row) if of_a else (row, column))
-                for words in steps:
-                    for d in range(depth):
-                        product = net.times(extended(words[mine * depth + d], ACC_BITS), fixed[its * depth + d])
-                        total = net.add(total, product)
-                return total
-
-            expected = [joined([element(row, column) for row in range(size)]) for column in range(size)]
-            name = f"{'a' if of_a else 'b'} = {', '.join(map(str, factors))} repeated"
-            return Case(name, "acc", beats, expected, 1, {f"step{k}": joined(s) for k, s in enumerate(steps)})
+            first, second = (operands(net, factors, of_a) for _ in range(2))
+            beats = [
+                first[1] | {"op_valid": (1,), "op_first": (1,), "op_last": (0,)},
+                second[1] | {"op_valid": (1,), "op_first": (0,), "op_last": (1,)},
+            ]
+            sums = [net.add(one, other) for one, other in zip(first[2], second[2], strict=True)]
+            shown = {"step0": first[0], "step1": second[0]}
+            return Case(named(factors, of_a), "acc", beats, tile(sums, of_a), 1, shown)
 
         return make
 
@@ -206,24 +213,13 @@ def _array(point: Mapping[str, int]) -> list[Callable[[Net], Case]]:
         of all beats, and K_MAX products of int8 stay below 2**(ACC_BITS-1), no legal sum wraps."""
 
         def make(net: Net) -> Case:
-            words = [net.free(8) for _ in range(size * depth)]
-            other = joined([constant(f, 8) for f in factors]) * size
-            a, b = (other, joined(words)) if of_a else (joined(words), other)
+            words, beat, sums = operands(net, factors, of_a)
             ends = {"op_first": (0,), "op_last": (1,), "op_valid": (1,)}
-            nothing = {"op_a": constant(0, 8 * size * depth), "op_b": constant(0, 8 * size * depth)}
+            nothing = {name: constant(0, 8 * size * depth) for name in beat}
             pause = [dict[str, Word]()] * WAIT
-            beats = [nothing | ends, *pause, {"op_a": a, "op_b": b} | ends, *pause, nothing | ends]
-
-            def element(mine: int) -> Word:
-                total = constant(0, ACC_BITS)
-                for d in range(depth):
-                    total = net.add(total, net.times(extended(words[mine * depth + d], ACC_BITS), factors[d]))
-                return total
-
-            sums = [element(mine) for mine in range(size)]
-            expected = [joined([sums[column if of_a else row] for row in range(size)]) for column in range(size)]
-            name = f"{'a' if of_a else 'b'} = {', '.join(map(str, factors))} repeated, added to any sum"
-            return Case(name, "acc", beats, 2 * expected, 1, {"words": joined(words)}, held=size)
+            beats = [nothing | ends, *pause, beat | ends, *pause, nothing | ends]
+            name = f"{named(factors, of_a)}, added to any sum"
+            return Case(name, "acc", beats, 2 * tile(sums, of_a), 1, {"words": words}, held=size)
 
         return make
 

@@ -334,11 +334,10 @@ class _Watch:
     def _over(self) -> str:
         """Which bound the processes or their files exceed, or nothing."""
         tree = _tree(self.process.pid)
-        resident = [process.pages for process in tree]
         self.used_s = max(self.used_s, sum(process.ticks for process in tree) / os.sysconf("SC_CLK_TCK"))
-        used = sum(resident) * os.sysconf("SC_PAGE_SIZE")
+        used = sum(process.pages for process in tree) * os.sysconf("SC_PAGE_SIZE")
         self.peak_bytes = max(self.peak_bytes, used)
-        if len(resident) > self.limits.processes:
+        if len(tree) > self.limits.processes:
             return f"limit of {self.limits.processes} processes"
         if used > self.limits.memory_bytes:
             return f"memory limit of {self.limits.memory_bytes >> 20} MiB"

@@ -156,31 +156,32 @@ def _half_way(programs: Sequence[Program]) -> tuple[str, int]:
 
 def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: int) -> list[Program]:
     """Programs of at least `count` instructions; where the plan fails, every kind of failure and good ones between."""
+    machine = Machine.at(point)
     if plan.fails:
-        return _failing_programs(rng, plan, point)
+        return _failing_programs(rng, plan, machine)
     made: list[Program] = []
     while sum(len(p.words) - 1 for p in made) < count:
-        body = random_body(rng, rng.randint(*plan.body), plan.waiting, Machine.at(point), plan.even)
+        body = random_body(rng, rng.randint(*plan.body), plan.waiting, machine, plan.even)
         if plan.name == "waits" and not made:
-            body = crossed_body(rng, point["QUEUE"], Machine.at(point))
+            body = crossed_body(rng, point["QUEUE"], machine)
         made.append(program(rng, _address(rng, len(made)), body, Fault.NONE))
     return made
 
 
-def _failing_programs(rng: random.Random, plan: _Plan, point: Mapping[str, int]) -> list[Program]:
+def _failing_programs(rng: random.Random, plan: _Plan, machine: Machine) -> list[Program]:
     if plan.behind:
         op = rng.choice(list(COUNTS))
-        words = [legal_word(rng, op, Machine.at(point)) for _ in range(plan.body[0] + 1)]
+        words = [legal_word(rng, op, machine) for _ in range(plan.body[0] + 1)]
         return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, words[:-1], plan.fault, words[-1])]
-    last = defects(rng, plan.fault, Machine.at(point)) or [END_WORD] * FAULTY_RUNS
+    last = defects(rng, plan.fault, machine) or [END_WORD] * FAULTY_RUNS
     made: list[Program] = []
     for word in last:
-        body = random_body(rng, rng.randint(*plan.body), plan.waiting, Machine.at(point))
+        body = random_body(rng, rng.randint(*plan.body), plan.waiting, machine)
         if plan.engine_fault:
-            body.append(legal_word(rng, "SOFTMAX", Machine.at(point)))
+            body.append(legal_word(rng, "SOFTMAX", machine))
         made.append(program(rng, _address(rng, len(made)), body, plan.fault, word))
         if not plan.engine_fault and rng.random() < GOOD_SHARE:
-            good = random_body(rng, rng.randint(*plan.body), plan.waiting, Machine.at(point))
+            good = random_body(rng, rng.randint(*plan.body), plan.waiting, machine)
             made.append(program(rng, _address(rng, len(made)), good, Fault.NONE))
     return _with_bus_error(rng, made) if plan.fault is Fault.AXI_READ else made
 
