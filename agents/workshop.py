@@ -16,9 +16,10 @@ from agents.limits import BLOCK_EVALUATIONS, DESIGN_EVALUATIONS
 from agents.progress import Event, Kind, Progress
 from agents.records import GateOutcome, Revision
 from agents.state import Order, State
+from agents.store import text_hash
 from agents.traces import Traces, Untraced, Value
 from hwlib import contracts
-from hwlib.design import Manifest
+from hwlib.design import Design, Manifest, read_design
 
 LESSON_CHARACTERS = 400
 
@@ -70,6 +71,11 @@ class Workshop:
         most = self.campaign.settings.budget.evaluations
         if not self.campaign.ledger.reserve(key, kind, round_, most):
             raise BudgetSpent(f"budget: {most} evaluations")
+
+    def laid_out(self, files: Files) -> Design:
+        """`files` by path as a design to judge: a folder of the campaign's, the same for the same content."""
+        folder = self.campaign.folder / "benches" / text_hash(str(sorted(files.items())))[:24]
+        return read_design(folder if folder.exists() else self.campaign.revisions.lay_out(files, folder))
 
     def files(self, candidate: str) -> Files:
         """The text of a candidate's files, by name."""

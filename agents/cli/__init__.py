@@ -59,13 +59,14 @@ def application(first: str = "") -> typer.Typer:
         no_args_is_help=True,
     )
     app.callback()(_nothing)
-    only = {first} & {*COMMANDS, *GROUPS}
-    for name, where in COMMANDS.items():
-        if name in only or not only:
-            app.command(name)(_found(where))
-    for name, where in GROUPS.items():
-        if name in only or not only:
-            app.add_typer(_found(where), name=name)
+    every = {*COMMANDS, *GROUPS}
+    wanted = {first} & every or every
+    for name in COMMANDS:
+        if name in wanted:
+            app.command(name)(_found(COMMANDS[name]))
+    for name in GROUPS:
+        if name in wanted:
+            app.add_typer(_found(GROUPS[name]), name=name)
     return app
 
 

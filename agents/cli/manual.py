@@ -22,10 +22,10 @@ def commands_page() -> str:
     """The help of every command as Markdown."""
     from agents.cli import application
 
-    group = typer.main.get_command(application())
+    app = application()
     sections = [_HEAD]
-    for path in _paths(group):
-        sections.append(f"## rtloom {' '.join(path)}\n\n```text\n{_help(path)}\n```\n")
+    for path in _paths(typer.main.get_command(app)):
+        sections.append(f"## rtloom {' '.join(path)}\n\n```text\n{_help(app, path)}\n```\n")
     return "\n".join(sections)
 
 
@@ -37,13 +37,9 @@ def _paths(group: object) -> list[list[str]]:
     return paths
 
 
-def _help(path: list[str]) -> str:
+def _help(app: typer.Typer, path: list[str]) -> str:
     """The text of ``--help`` at a fixed width."""
-    from agents.cli import application
-
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        application()(
-            [*path, "--help"], prog_name="rtloom", standalone_mode=False, max_content_width=110, terminal_width=110
-        )
+        app([*path, "--help"], prog_name="rtloom", standalone_mode=False, max_content_width=110, terminal_width=110)
     return text.getvalue().strip()

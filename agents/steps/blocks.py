@@ -16,7 +16,7 @@ from agents.store import text_hash
 from agents.tools.desk import Built, Desk
 from agents.workshop import LESSON_CHARACTERS, Workshop, as_order, manifest_text, run_gates
 from hwlib import contracts
-from hwlib.design import Design, read_design
+from hwlib.design import Design
 from verification.proposals import NAME as EXTRA
 
 _TALK = TypeAdapter(Talk)
@@ -165,8 +165,7 @@ def _bench_design(hashes: dict[str, str], state: BlockState, shop: Workshop) -> 
         variants[name] = described(shop.campaign.ledger.candidate(identity).order)
         files |= {f"rtl/{file}": text for file, text in shop.files(identity).items()}
     files["design.yaml"] = manifest_text(shop, state["parameters"], variants)
-    folder = shop.campaign.folder / "benches" / text_hash(str(sorted(files.items())))[:24]
-    return read_design(folder if folder.exists() else shop.campaign.revisions.lay_out(files, folder))
+    return shop.laid_out(files)
 
 
 def _below(block: str) -> set[str]:

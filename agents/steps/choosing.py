@@ -17,10 +17,9 @@ from agents.evaluator import BLOCK_GATES, TEMPLATE_GATES
 from agents.parameters import relevant
 from agents.state import State
 from agents.steps.blocks import learn_from
-from agents.store import text_hash
 from agents.workshop import Workshop, as_order, context, manifest_text, run_gates
 from hwlib import contracts
-from hwlib.design import Design, read_design
+from hwlib.design import Design
 
 LATER = tuple(gate for gate in BLOCK_GATES if gate not in TEMPLATE_GATES)
 """Gates of a template that is chosen."""
@@ -77,12 +76,9 @@ def _simulated(parts: Parts, state: State, shop: Workshop) -> set[str]:
     waiting = [part for part in parts.values() if not {*LATER} <= {outcome.gate for outcome in part.outcomes}]
     if not waiting:
         return set()
-    files = files_of(parts, state["parameters"], shop)
-    name = text_hash(str(sorted(files.items())))[:24]
-    folder = shop.campaign.folder / "benches" / name
-    design = read_design(folder if folder.exists() else shop.campaign.revisions.lay_out(files, folder))
+    design = shop.laid_out(files_of(parts, state["parameters"], shop))
     with ThreadPoolExecutor(shop.campaign.settings.workers) as pool:  # traces find their parent in the context
-        asked = [pool.submit(copy_context().run, _judged, part, design, name, shop) for part in waiting]
+        asked = [pool.submit(copy_context().run, _judged, part, design, shop) for part in waiting]
         judged = [each.result() for each in asked]
     for candidate in judged:
         shop.campaign.ledger.put_candidate(candidate)
@@ -91,9 +87,9 @@ def _simulated(parts: Parts, state: State, shop: Workshop) -> set[str]:
     return {candidate.id for candidate in judged if not candidate.passed}
 
 
-def _judged(part: Candidate, design: Design, name: str, shop: Workshop) -> Candidate:
+def _judged(part: Candidate, design: Design, shop: Workshop) -> Candidate:
     """`part` with what its later gates said. Raises NothingToAssemble if the budget is spent."""
-    key = f"{part.id}/{name[:12]}"
+    key = f"{part.id}/{design.folder.name[:12]}"
     outcomes = run_gates(LATER, part.block, key, part.order.round,
                          lambda gate: shop.evaluator.check_block(design, part.block, gate), shop)  # fmt: skip
     if outcomes[-1].gate == "budget":
