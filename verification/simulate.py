@@ -99,10 +99,15 @@ def run_in(
     """`run` in the folder `work`, where what the simulation leaves stays."""
     shutil.copyfile(_DRIVER, work / "driver.py")
     (work / "stimulus.json").write_text(json.dumps(stimulus))
-    shutil.copy(executable, work / executable.name)
     limits = sandbox.Limits(seconds=seconds, processes=16, file_bytes=MAX_RECORD_BYTES)
-    words = _run_words(simulator, executable.name, seed)
-    done = sandbox.run(words, work, env=run_environment(block, seed), limits=limits)
+    # Run where it lies, to be read only: a copy could not be started while any thread's fork holds its file open.
+    done = sandbox.run(
+        _run_words(simulator, str(executable), seed),
+        work,
+        readable=(executable.parent,),
+        env=run_environment(block, seed),
+        limits=limits,
+    )
     lines = (sandbox.result_text(work / "observations.jsonl", MAX_RECORD_BYTES) or "").splitlines()
     return lines, done
 
@@ -161,7 +166,7 @@ def _build_icarus(block: str, files: Sequence[Path], point: Mapping[str, int]) -
 
 def _run_words(simulator: Simulator, executable: str, seed: int) -> list[str]:
     if simulator == "verilator":
-        return [f"./{executable}", "+verilator+rand+reset+2", f"+verilator+seed+{seed % (1 << 31) or 1}"]
+        return [executable, "+verilator+rand+reset+2", f"+verilator+seed+{seed % (1 << 31) or 1}"]
     library = Path(cocotb_tools.config.lib_name_path("vpi", "icarus"))
     return ["vvp", "-n", "-m", str(library), executable, "-none"]
 

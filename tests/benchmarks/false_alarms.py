@@ -121,6 +121,7 @@ def main() -> int:
             if not result.passed:
                 at = " ".join(f"{k}={v}" for k, v in case.candidate.own_point().items())
                 refused.append(f"{case.name} at {at}: {case.gate}: {next(iter(map(str, result.findings)), '')}")
+                print(f"\n{refused[-1]}", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     if arguments.json:
         print(json.dumps({"passed": passed, "refused": refused, "not_judged": left}))

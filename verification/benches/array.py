@@ -16,6 +16,9 @@ Int = NDArray[np.int64]
 CORNERS = (-128, -127, -1, 0, 1, 127)
 LARGE = 1 << 23
 """What a sum of the scenario of large ones comes to at least, nearly."""
+SHORT_RUN, SHORT_BEATS = 100, 128
+"""A run of fewer transactions than the first sums at most so many beats of large ones: with few products a beat, the
+whole of it would be most of a quick run's time."""
 START_CYCLES = 8
 """How late a full-rate run may start; from then on it takes a beat every cycle."""
 
@@ -53,11 +56,16 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         _Style("bubbles", (1, 2 * tile), odd=True, gap=0.3, stall=0.4),
         _Style("refused", (tile, tile + 2), odd=True, stall=0.8),
         _Style("corners", (1, 6), corners=True, gap=0.1, stall=0.1),
-        _Style("large", (LARGE // (1 << 14) // dot,) * 2),
+        _Style("large", (_large_beats(dot, transactions),) * 2),
         _Style("reset", (1, tile + 2), odd=True, gap=0.2, stall=0.3, reset=True),
     )
     tiles = max(3, -(-transactions // (tile * (len(styles) - 1))))  # the large one is a single tile
     return [_scenario(style, tile, dot, tiles, seed * len(styles) + index) for index, style in enumerate(styles)]
+
+
+def _large_beats(dot: int, transactions: int) -> int:
+    whole = LARGE // (1 << 14) // dot
+    return min(whole, SHORT_BEATS) if transactions < SHORT_RUN else whole
 
 
 def _scenario(style: _Style, tile: int, dot: int, tiles: int, seed: int) -> Scenario:

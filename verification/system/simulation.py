@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import struct
 import subprocess
 import time
@@ -79,8 +78,7 @@ class Simulation:
         self._timeout_s = call_timeout_s
         self._cleanup = ExitStack()
         folder = self._cleanup.enter_context(cache.scratch_folder("system"))
-        shutil.copy(binary, folder / binary.name)
-        words = sandbox.confined([f"./{binary.name}", str(memory.seed)], folder, limits=_LIMITS)
+        words = sandbox.confined([str(binary), str(memory.seed)], folder, readable=(binary.parent,), limits=_LIMITS)
         self._child = subprocess.Popen(
             words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True,

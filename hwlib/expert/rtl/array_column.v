@@ -57,15 +57,17 @@ module array_column #(
         input [31:0] x;
         input [LANE-1:0] s;
         input [LANE-1:0] c;
-        reg [31:0] y, z, low, high;
+        reg [31:0] y, z, both, low, high;
         reg [LOW:0]       first_block;
         reg [HIGH-LOW:0]  second, second_up;
         reg [31-HIGH:0]   third, third_up;
         begin
             y    = {{33-LANE{1'b1}}, s[LANE-2:0]};
             z    = {{32-LANE{1'b0}}, s[LANE-1] | c[LANE-1], c[LANE-2:0]};
-            low  = x ^ y ^ z;
-            high = ((x & y) | (z & (x ^ y))) << 1;
+            both = x & y;
+            low  = (x | y) & ~both;
+            high = (both | (low & z)) << 1;
+            low  = (low | z) & ~(low & z);
             first_block = {1'b0, low[LOW-1:0]} + {1'b0, high[LOW-1:0]};
             second      = {1'b0, low[HIGH-1:LOW]} + {1'b0, high[HIGH-1:LOW]};
             second_up   = second + 1'b1;

@@ -1,7 +1,9 @@
 // array_compress: ROWS numbers of each of T lanes reduced to LEFT numbers of the same totals. Combinational.
 // By threes through full adders, level by level (Wallace 1964). LEFT is one of the counts that ROWS goes through.
 // A row is T lanes of LANE bits and zeros up to PITCH bits; no lane's total reaches 2^LANE.
-// Simulators unroll loops whose bounds are parameters: a level is then straight code over whole machine words.
+// Simulators unroll loops whose bounds are parameters: a level is then straight code over whole machine words. Exclusive
+// or is written in AND, OR and NOT, which simulators do by the word where they do XOR by the bit; mapping finds the same
+// full adders.
 module array_compress #(
     parameter T = 4,
     parameter LANE = 20,
@@ -16,24 +18,27 @@ module array_compress #(
     localparam [PITCH+LANE*T-1:0] LANES = {{PITCH{1'b0}}, {T{ABOVE}}};
     localparam [PITCH-1:0]        KEEP  = LANES[PITCH-1:0]; // a carry stays in its lane
 
+    // The next level grows from its last row down to its first, in whole words: simulators store parts bit by bit.
     function [PITCH*LEFT-1:0] compress;
         input [PITCH*ROWS-1:0] given;
         integer n, i;
-        reg [PITCH*ROWS-1:0] level;
-        reg [PITCH-1:0] x, y, z, up;
+        reg [PITCH*ROWS-1:0] level, next;
+        reg [PITCH-1:0] x, y, z, both, up;
         begin
             level = given;
             for (n = ROWS; n > LEFT; n = n - n/3) begin
-                for (i = 0; i < n/3; i = i + 1) begin
-                    x  = level[3*PITCH*i +: PITCH];
-                    y  = level[3*PITCH*i+PITCH +: PITCH];
-                    z  = level[3*PITCH*i+2*PITCH +: PITCH];
-                    up = (x & y) | (z & (x ^ y));
-                    level[2*PITCH*i +: PITCH]       = x ^ y ^ z;
-                    level[2*PITCH*i+PITCH +: PITCH] = {up[PITCH-2:0], up[PITCH-1]} & KEEP;
+                next = level >> 3*PITCH*(n/3);
+                for (i = n/3 - 1; i >= 0; i = i - 1) begin
+                    x    = level[3*PITCH*i +: PITCH];
+                    y    = level[3*PITCH*i+PITCH +: PITCH];
+                    z    = level[3*PITCH*i+2*PITCH +: PITCH];
+                    both = x & y;
+                    x    = (x | y) & ~both;
+                    up   = both | (x & z);
+                    x    = (x | z) & ~(x & z);
+                    next = {next[PITCH*(ROWS-2)-1:0], {up[PITCH-2:0], up[PITCH-1]} & KEEP, x};
                 end
-                for (i = 3*(n/3); i < n; i = i + 1)
-                    level[PITCH*(i-n/3) +: PITCH] = level[PITCH*i +: PITCH];
+                level = next;
             end
             compress = level[PITCH*LEFT-1:0];
         end

@@ -41,22 +41,23 @@ module array_group #(
         end
     endfunction
 
+    // From the last row to the first, as in array_compress. Complementing before the choice maps to one gate a bit.
     function [PITCH*ROWS-1:0] products;
         input [W*SIZE-1:0] words;
         input [8*SIZE-1:0] bytes;
         integer d, j;
-        reg [PITCH-1:0] word;
+        reg [PITCH-1:0] word, ones, chosen;
         begin
-            for (d = 0; d < SIZE; d = d + 1) begin
-                word = 0;
-                word[W-1:0] = words[W*d +: W];
-                for (j = 0; j < 8; j = j + 1) begin
-                    products[PITCH*(SIZE*j+d) +: PITCH] =
-                        (word & {PITCH{bytes[8*d+j]}}) ^ (((j == 7) ? RESTS : TOPS) << j);
-                    word = {word[PITCH-2:0], 1'b0};
+            products = 0;
+            products[PITCH-1:0] = FIX_LANES[PITCH-1:0];
+            for (j = 7; j >= 0; j = j - 1) begin
+                ones = ((j == 7) ? RESTS : TOPS) << j;
+                for (d = SIZE - 1; d >= 0; d = d - 1) begin
+                    word     = ({{PITCH-W{1'b0}}, words[W*d +: W]} << j) ^ ones;
+                    chosen   = {PITCH{bytes[8*d+j]}};
+                    products = {products[PITCH*(ROWS-1)-1:0], (word & chosen) | (ones & ~chosen)};
                 end
             end
-            products[PITCH*(ROWS-1) +: PITCH] = FIX_LANES[PITCH-1:0];
         end
     endfunction
 
