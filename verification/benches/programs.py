@@ -193,6 +193,17 @@ def _illegal(rng: random.Random, machine: Machine) -> Iterator[int]:
             yield _replace(spread, isa.BY_NAME["LOAD"].field("space"), space)
 
 
+def reserved(rng: random.Random, machine: Machine) -> list[int]:
+    """Each instruction with each of its reserved bits set, one at a time, in random order."""
+    words = [
+        (END_WORD if op.engine is None else legal_word(rng, op.name, machine)) | 1 << bit
+        for op in isa.BY_NAME.values()
+        for bit in range(op.reserved_low, isa.INSTRUCTION_BITS)
+    ]
+    rng.shuffle(words)
+    return words
+
+
 def _plain(name: str, word: int) -> int:
     """The instruction without flags of LOAD that would make spaces illegal by themselves."""
     bits = [bit for flag, bit, _ in isa.BY_NAME[name].flags if flag in _LOCAL_FORMS]

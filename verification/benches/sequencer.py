@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from hwlib import isa
 from hwlib.isa import HEADER, INSTRUCTION_BYTES, WAIT_BITS, Engine, Fault
 from verification.benches.programs import (
     COUNTS,
@@ -21,6 +23,7 @@ from verification.benches.programs import (
     legal_word,
     program,
     random_body,
+    reserved,
 )
 from verification.benches.scenario import (
     Accept,
@@ -52,7 +55,8 @@ PC_NONE = (1 << 32) - 1
 @dataclass(frozen=True)
 class _Plan:
     """How a scenario differs; `retire`: cycles from issue to retirement; `engine_fault`: the vector engine fails;
-    `even`: every engine gets as many instructions; `behind`: one engine gets all, so the failing fetch is far ahead.
+    `even`: every engine gets as many instructions; `behind`: one engine gets all, so the failing fetch is far ahead;
+    `reserved`: programs of one instruction with a reserved bit, so many.
     """
 
     name: str
@@ -67,6 +71,7 @@ class _Plan:
     reset: bool = False
     even: bool = False
     behind: bool = False
+    reserved: int = 0
 
     @property
     def fails(self) -> bool:
@@ -77,6 +82,8 @@ class _Plan:
         return self.stall == 0 and self.bus_stall == 0 and self.waiting == 0
 
 
+BEHIND = (4, 6, 7, 8, 10, 11, 17, 21)
+"""Instructions before one whose fetch fails: it lands in each of eight places of a buffer, and in some once more."""
 _PLANS = (
     _Plan("random"),
     _Plan("full-rate", (20, 40), waiting=0, stall=0, retire=(1, 3), latency=(1, 1), bus_stall=0),
@@ -87,6 +94,7 @@ _PLANS = (
     _Plan("late", (40, 60), waiting=0, stall=0.02, retire=(250, 400), latency=(1, 4), bus_stall=0.02, even=True),
     _Plan("reset", (20, 40), reset=True),
     _Plan("illegal", (0, 6), fault=Fault.ILLEGAL_INSTRUCTION),
+    _Plan("reserved", stall=0, latency=(1, 1), bus_stall=0, fault=Fault.ILLEGAL_INSTRUCTION, reserved=12),
     _Plan("address-range", (0, 6), fault=Fault.ADDRESS_RANGE),
     _Plan("bus-error", (0, 12), fault=Fault.AXI_READ),
     *(
@@ -100,20 +108,23 @@ _PLANS = (
             fault=Fault.AXI_READ,
             behind=True,
         )
-        for n in (17, 21)
+        for n in BEHIND
     ),
     _Plan("engine-fault", (8, 30), engine_fault=True),
 )
 FAULTY_RUNS = 8
 GOOD_SHARE = 0.4
 LONG_BUDGET, LONG_BODY = 300, (500, 600)
-"""Instructions of the plan `many` with so many transactions asked for and more."""
+"""Instructions of the plan `many` with so many transactions asked for and more; then every reserved bit is tried."""
+ALL_RESERVED = len(isa.BY_NAME) * isa.INSTRUCTION_BITS
 
 
 def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Scenario]:
     """Programs one after another: busy and slow engines, slow memory, a reset, and every kind of fault."""
     plans = [p for p in _PLANS if p.fault is not Fault.ADDRESS_RANGE or point["WORDS"] < 1 << 16]
-    plans = [replace(p, body=LONG_BODY) if p.name == "many" and transactions >= LONG_BUDGET else p for p in plans]
+    if transactions >= LONG_BUDGET:
+        longer: dict[str, dict[str, Any]] = {"many": {"body": LONG_BODY}, "reserved": {"reserved": ALL_RESERVED}}
+        plans = [replace(p, **longer.get(p.name, {})) for p in plans]
     count = max(10, -(-transactions // sum(not p.fails for p in plans)))
     return [_scenario(plan, point, seed * len(plans) + index, count) for index, plan in enumerate(plans)]
 
@@ -126,7 +137,7 @@ def _scenario(plan: _Plan, point: Mapping[str, int], seed: int, count: int) -> S
     low, high = case.error_range
     retiring = [e for e in Engine if not (plan.engine_fault and e is Engine.VECTOR)]
     agents = (
-        Drive("start", case.starts(), 0.2, SETTLE if plan.fails else 0),
+        Drive("start", case.starts(), 0.2, SETTLE if plan.fails and not plan.reserved else 0),
         AxiMemory("memory", point["AXI_BYTES"], case.image(), ar="ar", r="r", latency=plan.latency,
                   stall=plan.bus_stall, error_low=low, error_high=high),
         *(Accept(name, plan.stall) for name in NAMES.values()),
@@ -173,6 +184,9 @@ def _failing_programs(rng: random.Random, plan: _Plan, machine: Machine) -> list
         op = rng.choice(list(COUNTS))
         words = [legal_word(rng, op, machine) for _ in range(plan.body[0] + 1)]
         return [program(rng, REGION // 2 - 2 * INSTRUCTION_BYTES, words[:-1], plan.fault, words[-1])]
+    if plan.reserved:
+        words = reserved(rng, machine)[: plan.reserved]
+        return [program(rng, _address(rng, index), [], plan.fault, word) for index, word in enumerate(words)]
     last = defects(rng, plan.fault, machine) or [END_WORD] * FAULTY_RUNS
     made: list[Program] = []
     for word in last:
