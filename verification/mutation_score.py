@@ -6,9 +6,8 @@ person found, and they count apart: neither as found nor as equivalent.
 
 from __future__ import annotations
 
-import ast
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Any, Literal
 
 import yaml
 
-import verification.benches
 from hwlib import contracts
 from hwlib.design import Design
 from verification import cache
+from verification.bench_sources import bench_texts
 from verification.gates import prove, sealed
 from verification.judgement import QUICK_TRANSACTIONS, TRANSACTIONS
 from verification.mutant_equivalence import equivalent, evident
@@ -28,8 +27,6 @@ from verification.simulate import bench
 from verification.yosys import YosysFailed
 
 TRIAGE = Path(__file__).with_name("mutation_triage.yaml")
-_PACKAGE = "verification.benches"
-_ALWAYS = ("driver", "exchange", "scenario")
 
 Fate = Literal["full", "sealed", "prove", "equivalent", "unproved", "open"]
 FOUND: tuple[Fate, ...] = ("full", "sealed", "prove")
@@ -181,22 +178,6 @@ def source_digest(design: Design, block: str) -> str:
 @lru_cache
 def bench_digest(block: str) -> str:
     """Hash of the modules `block`'s bench is made of and of its contract, bins of coverage apart."""
-    folder = Path(verification.benches.__file__).parent
-    texts: dict[str, str] = {}
-    pending = [block, *_ALWAYS]
-    while pending:
-        name = pending.pop()
-        path = folder / f"{name}.py"
-        if name not in texts and path.exists():
-            texts[name] = path.read_text()
-            pending += _imported(texts[name])
-    return cache.digest(texts | {"contract": contracts.load(block).model_dump_json(exclude={"coverage"})})[:16]
-
-
-def _imported(text: str) -> Iterator[str]:
-    """Names that may be modules of the benches' package."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
-            yield str(node.module).rpartition(".")[2]
+    return cache.digest(bench_texts(block) | {"contract": contracts.load(block).model_dump_json(exclude={"coverage"})})[
+        :16
+    ]

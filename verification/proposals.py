@@ -17,9 +17,10 @@ from hwlib import contracts
 from hwlib.errors import InputError
 from hwlib.files import write_whole
 from verification import cache, toolchain
+from verification.bench_sources import judges_digest
 from verification.benches.scenario import Accept, Agent, AxiMemory, Drive, Memory, Scenario, ScenarioFactory
 from verification.build import BuildFailed
-from verification.gates.simulate import bench_digest, finding_of
+from verification.gates.simulate import finding_of
 from verification.judgement import TRANSACTIONS, Candidate, Finding, GateResult
 from verification.mutant_equivalence import evident
 from verification.mutate import Mutants, plant, run_bench
@@ -137,8 +138,12 @@ def grade(
 
 def _left(mutants: Mutants, simulator: Simulator) -> list[int]:
     """The faults that the block's bench leaves; kept on disk."""
-    parts = {"mutants": mutants.netlist.read_text(), "bench": bench_digest(), "run": f"{TRANSACTIONS} {simulator}",
-             "tools": toolchain.fingerprint()}  # fmt: skip
+    parts = {
+        "mutants": mutants.netlist.read_text(),
+        "bench": judges_digest(mutants.block),
+        "run": f"{TRANSACTIONS} {simulator}",
+        "tools": toolchain.fingerprint(),
+    }
     path = cache.entry("bench-leaves", f"{cache.digest(parts)}.json")
     if not path.exists():
         left = _missed(mutants, bench(mutants.block), simulator)

@@ -17,10 +17,11 @@ from hwlib import contracts
 from hwlib.design import platform_files
 from hwlib.errors import InputError
 from verification import toolchain
+from verification.bench_sources import judges_digest
 from verification.benches.scenario import Scenario
 from verification.build import BuildFailed
 from verification.constants import constant_bits
-from verification.gates.simulate import bench_digest, finding_of
+from verification.gates.simulate import finding_of
 from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.simulate import bench, simulate
 
@@ -39,7 +40,7 @@ _SHORT_NAME = 5
 
 def settings(candidate: Candidate, context: Context) -> str:
     """Points, how much is run, benches and contracts; the order of transactions comes from the content."""
-    return f"{_points(candidate)} {LONG} {bench_digest()}"
+    return f"{_points(candidate)} {LONG} {judges_digest(candidate.top)}"
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:

@@ -16,10 +16,11 @@ from hwlib import contracts
 from hwlib.errors import InputError
 from hwlib.tech import technology
 from verification import cache, timing, toolchain
+from verification.bench_sources import judges_digest
 from verification.benches.scenario import Scenario
 from verification.build import BuildFailed
 from verification.cell_models import models
-from verification.gates.simulate import Found, bench_digest, finding_of
+from verification.gates.simulate import Found, finding_of
 from verification.gates.synthesise import DEFAULT_TECHNOLOGY
 from verification.judgement import Candidate, Context, Finding, GateResult, refusal
 from verification.simulate import ScenarioResult, bench, simulate
@@ -39,7 +40,8 @@ SECONDS = 600
 def settings(candidate: Candidate, context: Context) -> str:
     """Technology, clock, benches, and how much is run."""
     target = technology_digest(context.technology or technology(DEFAULT_TECHNOLOGY))
-    return f"{target} {context.clock_ns} {context.seed} {_point(candidate)} {TRANSACTIONS} {LONGEST} {bench_digest()}"
+    runs = f"{context.seed} {_point(candidate)} {TRANSACTIONS} {LONGEST} {judges_digest(candidate.top)}"
+    return f"{target} {context.clock_ns} {runs}"
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:

@@ -15,9 +15,10 @@ from pathlib import Path
 from hwlib import contracts
 from verification import cache, toolchain
 from verification import sealed as sealed_room
+from verification.bench_sources import judges_digest
 from verification.benches.scenario import Scenario
 from verification.build import BuildFailed
-from verification.gates.simulate import Found, bench_digest, finding_of
+from verification.gates.simulate import Found, finding_of
 from verification.judgement import Candidate, Context, Finding, GateResult
 from verification.sealed import secret
 from verification.sealed.trials import TRANSACTIONS, Trial, points, smaller, trial_at, trials
@@ -33,7 +34,7 @@ _PACE = ("at most ", "within ", " cycles", " ahead")
 def settings(candidate: Candidate, context: Context) -> str:
     """Where and how it is tried. The seed goes with the content; the design's own point matters as one not drawn."""
     drawn = "" if candidate.top == "top" else points(candidate.scope, _used(candidate), _seed(candidate))
-    return f"{drawn} {bench_digest()} {_room_digest()}"
+    return f"{drawn} {judges_digest(candidate.top)} {_room_digest()}"
 
 
 @lru_cache

@@ -12,15 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
-import hwlib
-import verification.benches
 from hwlib import contracts
-from verification import cache, coverage
+from verification import coverage
+from verification.bench_sources import judges_digest
 from verification.benches.scenario import show
 from verification.build import BuildFailed
 from verification.judgement import Candidate, Context, Finding, GateResult
@@ -53,16 +50,7 @@ class _Job:
 def settings(candidate: Candidate, context: Context) -> str:
     """How much is run, where, from which seed, by which benches and golden functions."""
     runs = f"{candidate.points()} {context.simulators} {SMALL} {f'quick {QUICK}' if context.quick else ''}"
-    return f"{context.transactions} {context.seed} {runs} {bench_digest()}"
-
-
-@lru_cache
-def bench_digest() -> str:
-    """Hash of the benches, golden functions and contracts: whatever decides a verdict besides the seed."""
-    folders = (Path(verification.benches.__file__).parent, Path(hwlib.__file__).parent)
-    texts = {str(p): p.read_text() for folder in folders for p in folder.rglob("*.py") if "templates" not in p.parts}
-    contract_texts = {name: contracts.load(name).model_dump_json() for name in contracts.names()}
-    return cache.digest({Path(name).name + name[-60:]: text for name, text in texts.items()} | contract_texts)
+    return f"{context.transactions} {context.seed} {runs} {judges_digest(candidate.top)}"
 
 
 def run(candidate: Candidate, context: Context) -> GateResult:

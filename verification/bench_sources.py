@@ -1,0 +1,52 @@
+"""What a block's bench is made of, so that what it decided stays valid while none of that changes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import hwlib
+import verification.benches
+from hwlib import contracts
+from verification import cache
+
+_PACKAGE = "verification.benches"
+_ALWAYS = ("driver", "exchange", "scenario")
+
+
+def bench_texts(block: str) -> dict[str, str]:
+    """The modules of `block`'s bench by name: its own, what runs every bench, and all these import of the package."""
+    folder = Path(verification.benches.__file__).parent
+    texts: dict[str, str] = {}
+    pending = [block, *_ALWAYS]
+    while pending:
+        name = pending.pop()
+        path = folder / f"{name}.py"
+        if name not in texts and path.exists():
+            texts[name] = path.read_text()
+            pending += _imported(texts[name])
+    return texts
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Names that may be modules of the benches' package."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
+            yield str(node.module).rpartition(".")[2]
+
+
+@lru_cache
+def judges_digest(block: str) -> str:
+    """Hash of whatever decides a bench's verdict on `block` besides the seed: bench, golden functions, contracts."""
+    folder = Path(hwlib.__file__).parent
+    golden = {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*.py")
+        if "templates" not in path.relative_to(folder).parts
+    }
+    promised = {f"{name}.yaml": contracts.load(name).model_dump_json() for name in ("top", block)}
+    return cache.digest(bench_texts(block) | golden | promised)
