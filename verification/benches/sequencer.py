@@ -82,8 +82,8 @@ class _Plan:
         return self.stall == 0 and self.bus_stall == 0 and self.waiting == 0
 
 
-BEHIND = (4, 6, 7, 8, 10, 11, 17, 21)
-"""Instructions before one whose fetch fails: it lands in each of eight places of a buffer, and in some once more."""
+BEHIND = range(14, 22)
+"""Instructions before one whose fetch fails, more than queues take: it waits in each of eight places of a buffer."""
 _PLANS = (
     _Plan("random"),
     _Plan("full-rate", (20, 40), waiting=0, stall=0, retire=(1, 3), latency=(1, 1), bus_stall=0),
@@ -101,7 +101,7 @@ _PLANS = (
         _Plan(
             f"bus-error-behind-{n}",
             (n, n),
-            stall=0.97,
+            stall=0.95,
             retire=(1, 5),
             latency=(1, 2),
             bus_stall=0,
