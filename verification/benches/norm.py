@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +36,9 @@ PACED_MORE = 350
 FINE_COLS = (1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 9, 12)
 OUTLIER_COLS = (72, 150, 270)
 OUTLIERS = (5, 11, 24, 1, 2, 48, 100)
-SATURATED = 3
 LONG_BUDGET = 300
-"""Transactions from which on outliers stand in SATURATED rows of SATURATING columns too."""
+"""Transactions from which on every row has every outlier at every length, and in rows of SATURATING columns too: the
+normalised value is shifted by every amount there is, and saturates after it."""
 SATURATING = 1100
 """Columns of which one alone is normalised to 32 and more."""
 NORMALISED_BITS = 11
@@ -103,23 +104,27 @@ def _longest(rows: int) -> list[tuple[Int, bool]]:
 def _fine(rng: np.random.Generator, rows: int, transactions: int) -> list[_Block]:
     """Row-blocks of little variance, and ones with an outlier in each row, their results shown to the last bit."""
     blocks = [(rng.integers(0, 2 + (cols > 2), (rows, cols)) - rms, rms) for cols in FINE_COLS for rms in (False, True)]
-    lengths = [*OUTLIER_COLS, *([SATURATING] * SATURATED if transactions >= LONG_BUDGET else [])]
-    for index, cols in enumerate(lengths):
+    outliers = list(enumerate(OUTLIER_COLS))
+    if transactions >= LONG_BUDGET:
+        outliers = list(product(range(len(OUTLIERS)), (*OUTLIER_COLS, SATURATING)))
+    for index, (turn, cols) in enumerate(outliers):
         x = np.zeros((rows, cols), dtype=np.int64)
-        sizes = np.resize(np.roll(OUTLIERS, -index), rows)
+        sizes = np.resize(np.roll(OUTLIERS, -turn), rows)
         x[np.arange(rows), rng.integers(0, cols, rows)] = sizes * rng.choice([-1, 1], rows)
-        blocks.append((x, bool(index % 2)))
+        blocks.append((x, bool((index + turn) % 2)))
     return [_Block(x, _showing(rng, layernorm_normalised(x, rms)), rms) for x, rms in blocks]
 
 
 def _showing(rng: np.random.Generator, normalised: Int) -> list[RequantParams]:
-    """Parameters under which each column of `normalised` [rows, cols] shows its last bits in one row: the largest."""
+    """Parameters under which each column of `normalised` [rows, cols] shows the last bits of its product with gamma in
+    one row, the largest: beta takes off all but what an int8 holds. Every other gamma is one that shows z itself."""
     params = []
-    for column in normalised.T:
+    for index, column in enumerate(normalised.T):
         value = int(column[np.argmax(np.abs(column))])
         shift = int(rng.integers(1, 9))
-        bias = (int(rng.integers(-100, 100)) - value) << shift
-        params.append(RequantParams(1 << shift, bias, shift))
+        gamma = 1 << shift if index % 2 else int(rng.integers(-(1 << 15), 1 << 15))
+        bias = (int(rng.integers(-100, 100)) << shift) - value * gamma
+        params.append(RequantParams(gamma, bias, shift))
     return params
 
 
