@@ -14,29 +14,29 @@ from verification.benches.scenario import Mismatch, Observed
 
 SPACE = 1 << 16
 OPERANDS = {"a_req": ("a_addr", "a_stride", "m_tiles"), "b_req": ("b_addr", "b_stride", "n_tiles")}
+MOVED = ("a_addr", "b_addr", "o_addr", "o_stride")
 ANSWERS = {"a_req": "a_rsp", "b_req": "b_rsp"}
 
 
 def far(rng: random.Random, instruction: Instruction, words: int) -> Instruction:
-    """`instruction` with each address moved by a multiple of `words`: the same words of such a memory."""
-    moved = {name: (value + words * rng.randrange(SPACE // words)) % SPACE if name in ("a_addr", "b_addr", "o_addr")
-             else value for name, value in instruction.operands.items()}  # fmt: skip
+    """`instruction` with each address, and the output's stride, moved by a multiple of `words`: the same words of such
+    a memory."""
+    moved = {name: (value + words * rng.randrange(SPACE // words)) % SPACE if name in MOVED else value
+             for name, value in instruction.operands.items()}  # fmt: skip
     return replace(instruction, operands=moved)
 
 
 def near(instruction: Instruction, words: int) -> Instruction:
     """`instruction` with its output in the first `words`."""
-    return replace(instruction, operands={**instruction.operands, "o_addr": instruction.operands["o_addr"] % words})
+    o = instruction.operands
+    return replace(instruction, operands={**o, "o_addr": o["o_addr"] % words, "o_stride": o["o_stride"] % words})
 
 
-def compare_addresses(
-    seen: Observed, program: Sequence[Instruction], written: Sequence[set[int]], words: int
-) -> list[Mismatch]:
-    """Reads and writes in full: none but where an operand or a written word (`written`, modulo `words`) lies; and
+def compare_addresses(seen: Observed, program: Sequence[Instruction], written: Sequence[set[int]]) -> list[Mismatch]:
+    """Reads and writes in full: none but where an operand or a written word (`written`, by instruction) lies; and
     `done` not before every operand has been answered."""
     reads = {name: [set(_read(i, name)) for i in program] for name in OPERANDS}
-    base = [i.operands["o_addr"] // words * words for i in program]
-    writes = [{(word + start) % SPACE for word in each} for each, start in zip(written, base, strict=True)]
+    writes = [{word % SPACE for word in each} for each in written]
     allowed = {name: set().union(*each) for name, each in (reads | {"o": writes}).items()}
     for name, addresses in allowed.items():
         for index, beat in enumerate(seen.transfers[name]):
