@@ -27,6 +27,8 @@ Int = NDArray[np.int64]
 WORDS = 2048
 OPERAND_WORDS = 256
 """Words below are operands and never written; outputs lie above, no two instructions' in the same words."""
+SMALL_WORDS = 100
+"""The first of them hold small values, so that low bits of sums show in results."""
 TABLE_ENTRIES = 256
 IDLE_CYCLES = 8
 """Between back-to-back instructions, by the contract."""
@@ -136,6 +138,8 @@ def _contents(rng: np.random.Generator, style: _Style, point: Mapping[str, int])
     tile, dot = point["T"], point["D"]
     shape = (OPERAND_WORDS, tile, dot)
     operands = rng.choice(np.array(CORNERS), shape) if style.corners else rng.integers(-128, 128, shape)
+    if not style.corners:
+        operands[:SMALL_WORDS] = rng.integers(-4, 5, operands[:SMALL_WORDS].shape)
     scales = (point["ROW_SCALES"], tile)
     mults, shifts = _row_scales(rng, style.corners, scales)
     return _Contents(
@@ -164,7 +168,7 @@ def _param(rng: np.random.Generator, corners: bool, dot: int) -> RequantParams:
     # Small multipliers with small shifts show the low bits of the products.
     bits = 15 if rng.random() < 0.5 else int(rng.integers(1, 15))
     mult = int(rng.integers(1 << bits >> 3, 1 << bits)) * int(rng.choice(np.array([-1, 1])))
-    shift = bits + int(rng.integers(5, 10)) + dot.bit_length() // 2
+    shift = bits + int(rng.integers(0 if rng.random() < 0.4 else 5, 10)) + dot.bit_length() // 2
     return RequantParams(mult, int(rng.integers(-(1 << (shift + 6)), 1 << (shift + 6))), shift)
 
 
@@ -200,7 +204,7 @@ def _gemm(rng: random.Random, style: _Style, point: Mapping[str, int], free: int
     operands = _operands(rng, style, point, flags, free, m, n)
     columns, blocks = (m, n) if "TRANSPOSE" in flags else (n, m)
     width = _width(columns, operands, flags, point)
-    operands["o_stride"] = 0 if blocks == 1 else width + rng.choice((0, 0, 1, 3))
+    operands["o_stride"] = 0 if blocks == 1 else width + rng.choice((0, 0, 1, 3, rng.randrange(32)))
     return isa.Instruction("GEMM", operands, flags)
 
 
