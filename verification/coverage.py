@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 from hwlib import isa
-from hwlib.contracts.schema import Contract
+from hwlib.contracts.schema import Contract, parsed
 from hwlib.errors import InputError
 from verification.benches.scenario import Observed, Seen
 
@@ -92,7 +92,7 @@ def _decoded(word: int) -> dict[str, Any]:
 @lru_cache
 def _compiled(text: str, where: str) -> CodeType:
     try:
-        tree = ast.parse(text, mode="eval")
+        tree = parsed(text)
     except SyntaxError as error:
         raise InputError(f"bin '{text}': {error.msg}", where, "write an expression of the beat's fields") from None
     wrong = next((node for node in ast.walk(tree) if not isinstance(node, _ALLOWED)), None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import yaml
@@ -149,6 +150,16 @@ _OPERATORS: Mapping[type, Callable[[int, int], int]] = {
 }
 
 
+_PARSING = Lock()
+
+
+@lru_cache(4096)
+def parsed(expression: str) -> ast.Expression:
+    """The syntax tree of an expression, one thread at a time: Python 3.11's parser may fail in several at once."""
+    with _PARSING:
+        return ast.parse(expression, mode="eval")
+
+
 def evaluate(expression: str, env: Mapping[str, int]) -> int:
     """An integer expression of parameters: names, + - * //, and clog2(x)."""
 
@@ -163,7 +174,7 @@ def evaluate(expression: str, env: Mapping[str, int]) -> int:
             return max(1, (walk(node.args[0]) - 1).bit_length())
         raise InputError(f"width expression '{expression}'", "contract", "use names, integers, + - * // and clog2()")
 
-    return walk(ast.parse(expression, mode="eval").body)
+    return walk(parsed(expression).body)
 
 
 def names() -> tuple[str, ...]:

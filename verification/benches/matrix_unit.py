@@ -163,8 +163,10 @@ def _row_scales(rng: np.random.Generator, corners: bool, shape: tuple[int, int])
 def _param(rng: np.random.Generator, corners: bool, dot: int) -> RequantParams:
     if corners:
         mult = rng.choice(np.array([-(1 << 15), (1 << 15) - 1, -1, 0, 1]))
-        bias = rng.choice(np.array([-(1 << 39), (1 << 39) - 1, 0, 1, -1]))
-        return RequantParams(int(mult), int(bias), int(rng.choice(np.array([1, 8, 32, 39, 47]))))
+        bias = int(rng.choice(np.array([-(1 << 39), (1 << 39) - 1, 0, 1, -1])))
+        if rng.random() < 0.5:  # shown to its top bits
+            return RequantParams(int(mult), int(rng.integers(-(1 << 39), 1 << 39)), int(rng.integers(32, 40)))
+        return RequantParams(int(mult), bias, int(rng.choice(np.array([1, 8, 32, 39, 47]))))
     # Small multipliers with small shifts show the low bits of the products.
     bits = 15 if rng.random() < 0.5 else int(rng.integers(1, 15))
     mult = int(rng.integers(1 << bits >> 3, 1 << bits)) * int(rng.choice(np.array([-1, 1])))
