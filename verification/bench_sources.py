@@ -12,7 +12,7 @@ import verification.benches
 from hwlib import contracts
 from verification import cache
 
-_IMPORTS = re.compile(r"^from verification\.benches(?:\.(\w+))? import ([\w ,]*)", re.MULTILINE)
+_IMPORTS = re.compile(r"^from verification\.benches(?:\.(\w+))? import (\([^)]*\)|.*)", re.MULTILINE)
 _ALWAYS = ("driver", "exchange", "scenario")
 
 
@@ -31,8 +31,7 @@ def bench_texts(block: str) -> dict[str, str]:
 
 
 def _imported(text: str) -> Iterator[str]:
-    """Names that may be modules of the benches' package. By the text: gates ask side by side, and Python 3.11's `ast`
-    may fail in threads."""
+    """Names that may be modules of the benches' package. By the text: it is asked at each verdict, parsing is slow."""
     for module, names in _IMPORTS.findall(text):
         yield from [module] if module else re.findall(r"\w+", names)
 
@@ -40,11 +39,13 @@ def _imported(text: str) -> Iterator[str]:
 @lru_cache
 def judges_digest(block: str) -> str:
     """Hash of whatever decides a bench's verdict on `block` besides the seed: bench, golden functions, contracts."""
-    folder = Path(hwlib.__file__).parent
-    golden = {
-        str(path.relative_to(folder)): path.read_text()
-        for path in folder.rglob("*.py")
-        if "templates" not in path.relative_to(folder).parts
-    }
     promised = {f"{name}.yaml": contracts.load(name).model_dump_json() for name in ("top", block)}
-    return cache.digest(bench_texts(block) | golden | promised)
+    return cache.digest(bench_texts(block) | {"golden functions": _golden_digest()} | promised)
+
+
+@lru_cache
+def _golden_digest() -> str:
+    """Hash of the modules of `hwlib`, which every block shares; templates judge nothing."""
+    folder = Path(hwlib.__file__).parent
+    paths = {str(path.relative_to(folder)): path for path in folder.rglob("*.py")}
+    return cache.digest({name: path.read_text() for name, path in paths.items() if not name.startswith("templates/")})

@@ -178,6 +178,5 @@ def source_digest(design: Design, block: str) -> str:
 @lru_cache
 def bench_digest(block: str) -> str:
     """Hash of the modules `block`'s bench is made of and of its contract, bins of coverage apart."""
-    return cache.digest(bench_texts(block) | {"contract": contracts.load(block).model_dump_json(exclude={"coverage"})})[
-        :16
-    ]
+    promised = contracts.load(block).model_dump_json(exclude={"coverage"})
+    return cache.digest(bench_texts(block) | {"contract": promised})[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -147,11 +148,8 @@ def _find_package(name: str, package: str, needed: str, why: str) -> Tool:
     elsewhere = "needs no root in a virtual environment: python3 -m venv"
     spec = importlib.util.find_spec(_MODULES.get(package, package))
     path = Path(spec.origin).parent if spec and spec.origin else None
-    if path is None:
-        return Tool(name, None, None, needed, why, install, elsewhere=elsewhere)
-    from importlib.metadata import version  # slow to load, and what was judged before needs none
-
-    return Tool(name, path, version(package), needed, why, install, elsewhere=elsewhere)
+    version = importlib.metadata.version(package) if path else None
+    return Tool(name, path, version, needed, why, install, elsewhere=elsewhere)
 
 
 def _python() -> Tool:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,8 +71,6 @@ def software_revision() -> str:
             done = None
     if done is not None and done.returncode == 0:
         return done.stdout.strip()
-    from importlib.metadata import PackageNotFoundError, version  # slow to load
-
     try:
         return version("rtloom")
     except PackageNotFoundError:
