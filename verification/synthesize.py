@@ -188,7 +188,7 @@ def _run_mapping(design: rtlil.Design, name: str, technology: Technology, clock_
             what = f"Yosys cannot map to this Liberty file: {error.reason}"
             raise timing.LibertyFailed(what, str(technology.liberty), "check --tech") from None
         raise
-    (work / "result" / "seconds").write_text(f"{time.monotonic() - begin:.3f}")
+    (work / "result" / "seconds").write_text(str(time.monotonic() - begin))
 
 
 def _mapping_script(design: rtlil.Design, name: str, technology: Technology) -> str:
