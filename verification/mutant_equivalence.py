@@ -24,7 +24,7 @@ from verification.mutate import CHOICE, OPTION, Mutants, Mutation
 from verification.properties import environment, stem
 from verification.prover import Question
 from verification.sandbox import Limits
-from verification.synthesize import MEMORY_CELL
+from verification.yosys import MEMORY_CELL
 
 
 def equivalent(mutants: Mutants, mutation: Mutation, seconds: float = 5.0) -> bool:

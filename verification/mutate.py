@@ -22,7 +22,7 @@ from verification.benches.scenario import Scenario
 from verification.build import copy_sources
 from verification.sandbox import Limits
 from verification.simulate import ScenarioResult, Simulator
-from verification.synthesize import MEMORY_CELL
+from verification.yosys import MEMORY_CELL
 
 CHOICE = "choice"
 CHOICE_BITS = 16

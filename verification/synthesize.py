@@ -28,7 +28,6 @@ from verification.memory_macros import Macro, macros_of
 from verification.sandbox import Limits
 from verification.timing import Path as TimingPath
 
-MEMORY_CELL = "sram_1r1w"
 _OF_LIBERTY = re.compile(r"ERROR: .*(?:liberty file|D flip-flops are not supported)")
 """What Yosys says when the library, not the RTL, is at fault."""
 _LIMITS = Limits(seconds=1500, memory_bytes=8 << 30)
@@ -136,14 +135,14 @@ def mapped_block(
 def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -> rtlil.Design:
     """Parameters resolved, blocks kept apart under their own names."""
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(parameters.items()))
-    stubs = [path for path in platform_files() if path.stem == MEMORY_CELL]
-    sources = [path for path in files if path.stem != MEMORY_CELL]
+    stubs = [path for path in platform_files() if path.stem == yosys.MEMORY_CELL]
+    sources = [path for path in files if path.stem != yosys.MEMORY_CELL]
     with cache.scratch_folder("elaborate") as work:
         names = copy_sources(sources, work)
         (work / "memory_cell.v").write_text("(* blackbox *)\n" + stubs[0].read_text())
         script = f"read_verilog {' '.join(names)}\nread_verilog -lib memory_cell.v\n"
         yosys.run(script + f"hierarchy -check -top {top} {words}\nwrite_rtlil design.il\n", work, Limits(seconds=300))
-        return rtlil.read((work / "design.il").read_text(), {*contracts.names(), top}, MEMORY_CELL)
+        return rtlil.read((work / "design.il").read_text(), {*contracts.names(), top}, yosys.MEMORY_CELL)
 
 
 def _map_all(
@@ -225,7 +224,7 @@ def _abc_script(technology: Technology, clock_ns: float) -> str:
 def _read_result(design: rtlil.Design, name: str, folder: Path) -> BlockResult:
     modules: dict[str, Any] = json.loads((folder / "stat.json").read_text())["modules"]
     stat = modules[f"\\{name}"]
-    others = {MEMORY_CELL, *design.children(name)}
+    others = {yosys.MEMORY_CELL, *design.children(name)}
     cells = {cell.lstrip("\\"): int(n) for cell, n in stat.get("num_cells_by_type", {}).items()}
     counted = {cell: n for cell, n in cells.items() if cell not in others}
     seconds = float((folder / "seconds").read_text())

@@ -148,8 +148,15 @@ def _find_package(name: str, package: str, needed: str, why: str) -> Tool:
     elsewhere = "needs no root in a virtual environment: python3 -m venv"
     spec = importlib.util.find_spec(_MODULES.get(package, package))
     path = Path(spec.origin).parent if spec and spec.origin else None
-    version = importlib.metadata.version(package) if path else None
+    version = _package_version(package) if path else None
     return Tool(name, path, version, needed, why, install, elsewhere=elsewhere)
+
+
+def _package_version(package: str) -> str | None:
+    """As `importlib.metadata.version`, which parses all that a package says of itself, its README too."""
+    text = importlib.metadata.distribution(package).read_text("METADATA") or ""
+    found = re.search(r"^Version: (.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else None
 
 
 def _python() -> Tool:

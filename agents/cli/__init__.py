@@ -81,6 +81,7 @@ def _found(where: str) -> Any:
 
 def main() -> None:
     """Entry point of the `rtloom` command."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read what every package says of itself
     gc.freeze()  # what was imported stays: the collector need not look at it again
     sys.exit(run(sys.argv[1:]))
 

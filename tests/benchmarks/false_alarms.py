@@ -97,7 +97,7 @@ def cases(folder: Path, count: int, only: str = "") -> Iterator[Case]:
         for name, design in wholes.items():
             for point in drawn:
                 candidate = Candidate(with_parameters(design, **point), WHOLE)
-                yield from (Case(f"whole {name}", candidate, gate.NAME) for gate in gates.GATES)
+                yield from (Case(f"whole {name}", candidate, gate) for gate in gates.GATES)
 
 
 def main() -> int:

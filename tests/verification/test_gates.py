@@ -120,8 +120,8 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, str]
 
     def install(**refuses: tuple[str, ...]) -> list[tuple[str, str]]:
         judged: list[tuple[str, str]] = []
-        fakes = tuple(Fake(gate.NAME, judged, refuses.get(gate.NAME, ())) for gate in gates.GATES)
-        monkeypatch.setattr(gates, "GATES", fakes)
+        fakes = {name: Fake(name, judged, refuses.get(name, ())) for name in gates.GATES}
+        monkeypatch.setattr(gates, "gate", fakes.__getitem__)
         return judged
 
     return install
@@ -185,7 +185,7 @@ def test_a_changed_block_alone_is_judged_again(
     [
         ("integrate", BLOCK, f"gate 'integrate' judges whole designs; for a block use {OF_BLOCKS}"),
         ("synthesise", BLOCK, f"gate 'synthesise' judges whole designs; for a block use {OF_BLOCKS}"),
-        ("hope", BLOCK, f"no gate 'hope'; use one of {', '.join(gate.NAME for gate in gates.GATES)}"),
+        ("hope", BLOCK, f"no gate 'hope'; use one of {', '.join(gates.GATES)}"),
         ("policy", "nothing", "no file nothing.v; every block needs one"),
         ("integrate", "design", "integrate needs a workload; give the context one that the compiler made"),
     ],

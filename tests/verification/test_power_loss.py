@@ -25,7 +25,7 @@ BLOCK = "eltwise"
 SPEC = EXPERT.parent / "specs" / "digits.yaml"
 ROUNDS = int(os.environ.get("RTLOOM_TEST_KILLS", "1"))
 """Kills of each gate, at random moments."""
-FIRST = gates.GATES[0].NAME
+FIRST = gates.GATES[0]
 RUN = """
 import sys
 from pathlib import Path
@@ -99,8 +99,8 @@ def processes_in(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     "gate",
     [
-        pytest.param(g.NAME, marks=[pytest.mark.slow] * (g.NAME not in ("policy", "lint", "simulate")))
-        for g in gates.GATES
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("policy", "lint", "simulate")))
+        for name in gates.GATES
     ],
 )
 def test_only_the_gate_that_was_killed_runs_again(gate: str, tmp_path: Path) -> None:

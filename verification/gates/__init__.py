@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from typing import cast
 
 from hwlib import contracts
 from hwlib.errors import InputError
+from verification import toolchain
 from verification.evidence import Evidence
-from verification.gates import integrate, lint, memorisation, netlist, policy, prove, sealed, simulate, synthesise
 from verification.judgement import (
     Candidate,
     Context,
@@ -33,10 +34,8 @@ from verification.judgement import (
     replay_command,
 )
 
-GATES: tuple[Gate, ...] = cast(
-    "tuple[Gate, ...]", (policy, lint, simulate, sealed, prove, integrate, synthesise, netlist, memorisation)
-)
-"""In order."""
+GATES = ("policy", "lint", "simulate", "sealed", "prove", "integrate", "synthesise", "netlist", "memorisation")
+"""In order; each is the module here of that name."""
 
 BLOCK_GATES = ("policy", "lint", "simulate", "sealed", "prove", "netlist", "memorisation")
 """The gates that judge one block as well as a whole design."""
@@ -50,11 +49,10 @@ __all__ = [
 
 
 def gate(name: str) -> Gate:
-    """The gate of that name."""
-    for each in GATES:
-        if name == each.NAME:
-            return each
-    raise InputError(f"no gate '{name}'", "--gate", f"use one of {', '.join(g.NAME for g in GATES)}")
+    """The gate of that name, loaded when first asked for: a quick verdict need not wait for the others."""
+    if name not in GATES:
+        raise InputError(f"no gate '{name}'", "--gate", f"use one of {', '.join(GATES)}")
+    return cast("Gate", import_module(f"{__name__}.{name}"))
 
 
 def judge(name: str, candidate: Candidate, context: Context, evidence: Evidence | None = None) -> GateResult:
@@ -124,6 +122,7 @@ def quick_verdict(candidate: Candidate, context: Context, evidence: Evidence | N
     if candidate.whole:
         raise InputError("a quick verdict is of one block", "--quick", "name it with --block")
     hasty = replace(context, quick=True, jobs=1)
+    toolchain.fingerprint()  # once, and not by every thread
     with ThreadPoolExecutor(len(QUICK_GATES)) as pool:
         results = list(pool.map(lambda name: judge(name, candidate, hasty, evidence), QUICK_GATES))
     refused = next((i for i, result in enumerate(results) if not result.passed), len(results))
@@ -135,9 +134,9 @@ def verdict(
 ) -> list[GateResult]:
     """The gates in order until one fails; accepted if as many results as gates, the last one passed."""
     results: list[GateResult] = []
-    for each in GATES:
-        if (names is None or each.NAME in names) and (candidate.whole or each.NAME in BLOCK_GATES):
-            results.append(judge(each.NAME, candidate, context, evidence))
+    for name in GATES:
+        if (names is None or name in names) and (candidate.whole or name in BLOCK_GATES):
+            results.append(judge(name, candidate, context, evidence))
             if not results[-1].passed:
                 break
     return results

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from verification import cache, sandbox, synthesize, toolchain, verilate, yosys
+from verification import cache, sandbox, toolchain, verilate, yosys
 from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
 
@@ -85,7 +85,7 @@ def verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
 
 def _yosys(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
-    memory = synthesize.MEMORY_CELL
+    memory = yosys.MEMORY_CELL
     with cache.scratch_folder("check") as work:
         names = [name for name in copy_sources(candidate.files(), work) if name != f"{memory}.v"]
         box = f"read_verilog -lib {memory}.v\n" if (work / f"{memory}.v").exists() else ""
