@@ -60,7 +60,8 @@ def _memories(mutants: Mutants) -> dict[str, _Widths]:
 
 def evident(mutants: Mutants) -> set[int]:
     """Numbers of the faults that change nothing by the look of the netlist: in a bit that no output depends on, that is
-    constant at the fault's value, or that is inverted only when another bit decides the or or and they are operands of.
+    constant at the fault's value, or that is inverted only when another bit decides what they are operands of: an or,
+    an and, a comparison with a constant.
     """
     module = json.loads(mutants.graph.read_text())["modules"][mutants.block]
     seen = _observed(module)
@@ -110,7 +111,17 @@ def _changes_nothing(said: Mapping[str, str], module: Mapping[str, Any], seen: s
         return True
     absorbing = {"cnot1": ("$reduce_or", "$reduce_bool", "$logic_not", "$logic_and", "$logic_or"),
                  "cnot0": ("$reduce_and",)}  # fmt: skip
-    return cell["type"] in absorbing.get(mode, ()) or seen.isdisjoint(_effects(cell, port, index))
+    if cell["type"] in absorbing.get(mode, ()) or seen.isdisjoint(_effects(cell, port, index)):
+        return True
+    return mode in ("cnot0", "cnot1") and _unequal_anyway(cell, port, int(said["ctrlbit"]), mode[-1])
+
+
+def _unequal_anyway(cell: Mapping[str, Any], port: str, control: int, when: str) -> bool:
+    """The cell compares `port` with something that has a constant other than `when` in place `control`."""
+    if cell["type"] not in ("$eq", "$ne", "$eqx", "$nex"):
+        return False
+    other = cell["connections"]["B" if port == "A" else "A"]
+    return control < len(other) and other[control] in ("0", "1") and other[control] != when
 
 
 def _effects(cell: Mapping[str, Any], port: str, index: int) -> list[_Bit]:

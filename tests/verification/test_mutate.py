@@ -109,6 +109,29 @@ def test_some_faults_evidently_change_nothing(fault: str, same: bool, mutants: M
     assert evident(replace(mutants, graph=graph, mutations=(mutation,))) == ({1} if same else set())
 
 
+@pytest.mark.parametrize(
+    ("fault", "same"),
+    [
+        ("cnot1 -cell any -port A -portbit 2 -ctrlbit 0", True),
+        ("cnot0 -cell any -port A -portbit 2 -ctrlbit 0", False),
+        ("cnot0 -cell any -port A -portbit 2 -ctrlbit 1", True),
+        ("cnot1 -cell any -port A -portbit 2 -ctrlbit 1", False),
+        ("cnot1 -cell any -port A -portbit 0 -ctrlbit 2", False),
+        ("inv -cell any -port A -portbit 2", False),
+    ],
+)
+def test_a_comparison_with_a_constant_hides_what_changes_only_the_unequal(
+    fault: str, same: bool, mutants: Mutants, tmp_path: Path
+) -> None:
+    cell = {"type": "$eq", "port_directions": {"A": "input", "B": "input", "Y": "output"},
+            "connections": {"A": [2, 3, 4], "B": ["0", "1", 5], "Y": [6]}}  # fmt: skip
+    module = {"ports": {"y": {"direction": "output", "bits": [6]}}, "cells": {"any": cell}}
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps({"modules": {"activation": module}}))
+    mutation = Mutation(1, f"mutate -module activation -mode {fault}")
+    assert evident(replace(mutants, graph=graph, mutations=(mutation,))) == ({1} if same else set())
+
+
 def test_a_bench_that_the_block_itself_fails_is_refused(mutants: Mutants) -> None:
     broken = _scenario()
     wrong = Scenario("wrong", broken.agents, {"y": 99}, broken.judge, 24, 300, 5)
