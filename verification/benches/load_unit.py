@@ -10,7 +10,15 @@ from itertools import accumulate
 from hwlib import isa
 from hwlib.isa import Fault, Space
 from hwlib.numerics import expand_param
-from verification.benches.beginnings import begun, ending, endless, first_words, judge_beginning, misaligned
+from verification.benches.beginnings import (
+    LONG_BUDGET,
+    begun,
+    ending,
+    endless,
+    first_words,
+    judge_beginning,
+    misaligned,
+)
 from verification.benches.scenario import (
     Accept,
     AxiMemory,
@@ -40,6 +48,8 @@ SPACES = (0, 0, 1, 2, 3)
 GAP_CYCLES = 8
 LEAST_OUTSTANDING = 2
 LANES = 1 << isa.BY_NAME["LOAD"].field("lane").bits
+LONGEST = 1 << 15
+"""Words from which on a row sets the highest bit of its count."""
 COMPACT_BEATS = 4
 """Beats a word has at least where 4-byte entries come at full rate."""
 
@@ -123,6 +133,11 @@ def _single(point: Mapping[str, int], seed: int, transactions: int) -> Iterator[
         transfer = _spread(rng, plain, _Plan.spread)
         plan = _Plan(name, stall=0.02, latency=(1, 4))
         yield _played(_Case(plan, point, [transfer], _image(rng, [transfer], point), 1, 0, 0), seed)
+    if transactions >= LONG_BUDGET and point["AXI_BYTES"] == 2 * point["D"]:  # once is enough, it takes seconds
+        row = Transfer(dram_addr=0, local_addr=rng.randrange(1 << 16), rows=1, row_words=LONGEST + rng.randint(2, 9),
+                       dram_stride=0, local_stride=0, lane=rng.randrange(LANES))  # fmt: skip
+        plan = _Plan("longest-row", stall=0.0, latency=(1, 1), gap=0.0)
+        yield _played(_Case(plan, point, [row], _image(rng, [row], point), 1, 0, 0), seed)
     for name, transfer in misaligned(rng, point):
         plan = _Plan(name, fault=Fault.UNALIGNED)
         yield _played(_Case(plan, point, [transfer], {}, 0, 0, 0), seed)
