@@ -95,7 +95,8 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
     try:
         if answer.calls and not tools:
             raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
-        said_again = not answer.edits and all(draft.get(file.name) == file.text for file in answer.files)
+        same = all(draft.get(file.name) == file.text for file in answer.files)
+        said_again = same and not answer.edits and not answer.removed
         changed = draft if said_again else apply(answer, draft, block)
         if not answer.calls and (changed == parent or not changed):
             raise ValueError("nothing was changed")

@@ -110,7 +110,7 @@ def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
 
 
 def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() -> None:
-    long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 1800 + "endmodule\n"
+    long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 2060 + "endmodule\n"
     reads = [{"tool": "read_contract", "block": block} for block in ("matrix_unit", "vector_unit", "sequencer")]
     script = (order("array"), asks(*reads), asks(CHECK, files={"array.v": long}), hands_in())
     with campaign(*script) as (result, server):
@@ -186,6 +186,37 @@ def test_edits_that_do_not_apply_are_told_and_mended() -> None:
         assert len(server.asked) == 4
         assert "Nothing of that answer was done: edit of array.v" in results(server, 3)
         assert "You may ask for tools 2 more times, with 6 checks" in results(server, 3)
+        assert text_of(result, "array").startswith("// quick")
+
+
+def removes(*names: str, **more: Any) -> Answer:
+    return says({"files": [], "edits": [], "removed": names, "calls": [], **more})
+
+
+def test_a_file_the_block_no_longer_needs_is_taken_out() -> None:
+    both = {"array.v": "// lean\nmodule array;\nendmodule\n", "array_cell.v": "// cell\n"}
+    edit = {"name": "array.v", "search": "// lean", "replace": "// quick"}
+    script = (order("array"), asks(CHECK, files=both), removes("array_cell.v", edits=[edit]))
+    with campaign(*script) as (result, server):
+        assert len(server.asked) == 3
+        assert text_of(result, "array").startswith("// quick")
+        assert result.design is not None
+        assert not (result.design / "rtl" / "array_cell.v").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (removes("array_cell.v"), "removal of 'array_cell.v': there is no such file, only array.v"),
+        (removes("norm.v"), "removal of 'norm.v': there is no such file"),
+        (removes("../array.v"), "removal of '../array.v': there is no such file"),
+        (removes("array.v"), "there is no array.v"),
+        (removes("array.v", files=[{"name": "array.v", "text": "// quick"}]), "the same answer writes it"),
+    ],
+)
+def test_a_removal_that_cannot_be_is_told(answer: Answer, complaint: str) -> None:
+    with campaign(order("array"), answer, swap("array", "plain", "quick")) as (result, server):
+        assert complaint in results(server, 2)
         assert text_of(result, "array").startswith("// quick")
 
 
