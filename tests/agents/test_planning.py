@@ -44,6 +44,16 @@ def test_a_planner_hears_how_many_rounds_are_left() -> None:
         assert "This is round 2, the last: order all that pays." in prompt(server, 2)
 
 
+def test_a_writer_hears_what_the_rounds_lower_blocks_have_reached() -> None:
+    script = (order("array", "matrix_unit"), swap("array", "plain", "quick"), swap("matrix_unit", "plain", "quick"))
+    with campaign(*script) as (_, server):
+        assert "array, written in this round" not in prompt(server, 1)
+        reached = prompt(server, 2).partition("array, written in this round: ")[2].partition("\n")[0]
+        now, was = (float(part.split("period ")[1].split()[0]) for part in reached.split(", where the design has"))
+        assert now == pytest.approx(0.6 * was, abs=0.01)
+        assert f"Its period counts only above all others': array's is {was:.2f} ns" not in prompt(server, 2)
+
+
 def test_an_order_without_expectations_gives_no_lesson() -> None:
     cost = BlockCost(10, 2)
     assert expectations.of_block(measured(cost), cost) == ""
