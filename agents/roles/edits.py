@@ -41,7 +41,7 @@ def apply(answer: BlockAnswer, parent: Files, block: str) -> Files:
 
 def _remove(answer: BlockAnswer, files: Files) -> None:
     """Take the files out that the answer says. ValueError for one that is not there, or that it writes as well."""
-    written = {part.name for part in (*answer.files, *answer.edits)}
+    written = {file.name for file in answer.files} | {edit.name for edit in answer.edits}
     for name in answer.removed:
         if name in written:
             raise ValueError(f"removal of {name}: the same answer writes it")
