@@ -72,7 +72,11 @@ def write(
     mendings = MENDINGS
     tools, aimed = turns_left(left, checks), wanted(desk)
     fresh = block_talk.opened(order, parent, findings, aimed, writing=True, tools=tools)
-    messages = block_talk.mended(talk, findings, tools) or fresh
+    messages = (
+        block_talk.mended(talk, findings, tools)
+        or block_talk.mended(_shorter(talk, order, parent, aimed), findings, tools)
+        or fresh
+    )
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
         try:
@@ -92,9 +96,16 @@ def write(
         results = f"{NOT_TAKEN}{unreadable}\n" if unreadable else _results(turn, seat)
         checks -= _spent((said.messages[-1], Message("user", results)))
         results = f"{results}\n{turns_left(left, checks)}"
-        messages = block_talk.answered(said.messages, results)
-        if not messages:
-            messages = _anew(block_talk.opened(order, draft, findings, aimed, writing=True), turn.answer, results)
+        messages = (
+            block_talk.answered(said.messages, results)
+            or block_talk.answered(_shorter(said.messages, order, draft, aimed), results)
+            or _anew(block_talk.opened(order, draft, findings, aimed, writing=True), turn.answer, results)
+        )
+
+
+def _shorter(talk: Messages, order: WorkOrder, files: Files, aimed: str) -> Messages:
+    """The talk said anew with `files` as they now are."""
+    return block_talk.shorter(talk, block_talk.opened(order, files, (), aimed, writing=True))
 
 
 def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:

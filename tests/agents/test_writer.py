@@ -124,6 +124,22 @@ def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() ->
         assert text_of(result, "array") == long
 
 
+def test_a_talk_that_would_be_too_long_goes_on_with_the_newest_text_of_a_file_alone() -> None:
+    texts = [f"// quick\nmodule array;\n// version {n}\n" + "// a line\n" * 1500 + "endmodule\n" for n in range(4)]
+    turns = [asks({"tool": "compare"}, files={"array.v": text}) for text in texts]
+    with campaign(order("array"), *turns, hands_in()) as (result, server):
+        before, after = (server.asked[number][1]["messages"] for number in (4, 5))
+        said = "\n".join(message["content"] for message in after)
+        assert [f"// version {n}" in said for n in range(4)] == [False, False, False, True]
+        assert said.count("array.v whole: the first message has the files as they now are") == 4
+        assert said.count("## compare") == 4
+        assert after[0] == before[0]
+        first, anew = (each[1]["content"].partition("## Current files")[0] for each in (before, after))
+        assert anew == first
+        assert len(said) < ROOM / 2
+        assert text_of(result, "array") == texts[3]
+
+
 def test_tools_are_offered_a_bounded_number_of_times() -> None:
     read = asks({"tool": "compare"})
     script = (order("array"), read, read, read, read, read, swap("array", "plain", "quick"))
