@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.roles.ask import COMPLAINT
-from agents.roles.writer import REFUSED
+from agents.roles.writer import NOT_TAKEN, REFUSED
 
 _SAID = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
@@ -81,7 +81,7 @@ def _exchanges(folder: Path) -> Iterator[dict[str, Any]]:
 def _complaint(exchange: dict[str, Any]) -> str:
     """Why the answer before was unusable; empty for a first try."""
     text: str = exchange["request"]["messages"][-1]["text"]
-    for start in (COMPLAINT, REFUSED):
+    for start in (COMPLAINT, REFUSED, NOT_TAKEN):
         if text.startswith(start):
             return text.removeprefix(start).partition("\n")[0].strip()
     return ""

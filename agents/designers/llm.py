@@ -106,7 +106,8 @@ class LlmDesigner:
         messages = block_talk.judged(talk.messages, seen, scenarios)
         if not messages:
             fresh = block_talk.opened(order, files, (), wanted(desk), writing=False)
-            messages = block_talk.judged(fresh, seen, scenarios)
+            again = block_talk.shorter(talk.messages, fresh)
+            messages = block_talk.judged(again, seen, scenarios) or block_talk.judged(fresh, seen, scenarios)
         try:
             said = block_talk.turn(self._team.verifier, "verifier", order, messages, lambda answer: answer)
         except Unanswered:

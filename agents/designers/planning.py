@@ -11,7 +11,7 @@ from agents.designers.space import Space
 from agents.ledger import pareto_front
 from agents.parameters import relevant
 from agents.records import Revision
-from agents.roles import bounds
+from agents.roles import block_table, bounds
 from agents.roles.answers import BlockOrder, PlannerAnswer
 from hwlib import contracts
 from hwlib.errors import InputError, plain
@@ -93,7 +93,7 @@ def shown(context: Context) -> dict[str, Any]:
         "lessons": context.lessons, "constraints": constraints, "round": context.round, "budgets": limits,
         "rounds_left": context.rounds_left,
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
-        "names": contracts.names(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
+        "table": block_table.table(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
         "critical_path": critical_path(base),
     }  # fmt: skip
 

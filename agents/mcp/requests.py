@@ -40,12 +40,14 @@ class Request(BaseModel):
 
 class SubmitDraft(Request):
     """Hand in Verilog of one block. Files replace, edits change the block's files in the design that is built on, or
-    those of an earlier draft if you name it. Gives the draft's name, by which the other tools know it."""
+    those of an earlier draft if you name it; removed names files to take out. Gives the draft's name, by which the
+    other tools know it."""
 
     name: ClassVar[str] = "submit_draft"
     block: str
     files: list[File] = Field(default_factory=list, max_length=FILES)
     edits: list[Edit] = Field(default_factory=list, max_length=EDITS)
+    removed: list[str] = Field(default_factory=list, max_length=FILES)
     draft: str = ""
 
     def answer(self, session: Session) -> str:
@@ -53,7 +55,7 @@ class SubmitDraft(Request):
         contracts.load(self.block)
         parent = self._parent(session)
         try:
-            files = apply(BlockAnswer(files=self.files, edits=self.edits), parent, self.block)
+            files = apply(BlockAnswer(files=self.files, edits=self.edits, removed=self.removed), parent, self.block)
         except ValueError as error:
             raise InputError(str(error), "submit_draft") from None
         made = session.drafts.put(self.block, files)

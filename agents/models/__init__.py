@@ -26,7 +26,8 @@ class Message:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. `schema` is the JSON schema the answer must fit; `purpose` is the role that asks.
+    """What is asked. `schema` is the JSON schema the answer must fit; `purpose` is the role that asks. The messages do
+    not hold the schema: a client sends it once, as its provider takes it.
 
     `block` and `order` say what it is asked for, if it is for one block.
     """
@@ -39,6 +40,11 @@ class Request:
     round: int = 0
     block: str = ""
     order: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """At most so many are sent: the messages, and the schema beside them."""
+        return sum(estimated_tokens(text) for text in (*(m.text for m in self.messages), json.dumps(self.schema)))
 
     def key(self, model: str) -> str:
         """SHA-256 over everything in the request and the model's name."""

@@ -75,5 +75,4 @@ def clean(text: str) -> str:
 
 
 def _estimate(request: Request, text: str) -> Usage:
-    asked = sum(estimated_tokens(message.text) for message in request.messages)
-    return Usage(asked, estimated_tokens(text), estimated=True)
+    return Usage(request.tokens, estimated_tokens(text), estimated=True)

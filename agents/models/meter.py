@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from types import MappingProxyType
 
 from agents.designers import BudgetSpent
 from agents.ledger import UNPAID, Ledger
-from agents.models import Model, Reply, Request, Usage, estimated_tokens
+from agents.models import Model, Reply, Request, Usage
 from agents.models.prices import Price
 from agents.models.record import Recorded
 from agents.records import Budget, ModelCall
@@ -81,7 +80,7 @@ class Metered:
         """Ask if the budget pays for the longest answer; BudgetSpent if not. What was answered before is free."""
         if isinstance(self._model, Recorded) and self._model.known(request):
             return self._booked(request)
-        sent = _input(request)
+        sent = request.tokens
         longest = Usage(sent, request.max_tokens, written_tokens=sent)
         with self._purse.held(longest.tokens, self._cost(longest) or 0.0):
             return self._booked(request)
@@ -99,9 +98,3 @@ class Metered:
 
     def _cost(self, usage: Usage) -> float | None:
         return self._price.of(usage) if self._price else None
-
-
-def _input(request: Request) -> int:
-    """At most so many tokens are sent: the messages, and the schema that goes beside them."""
-    texts = [message.text for message in request.messages]
-    return sum(map(estimated_tokens, [*texts, json.dumps(request.schema)]))

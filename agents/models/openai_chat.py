@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ _STOPS: dict[str, Stop] = {"length": "truncated", "content_filter": "refused"}
 
 
 class OpenAIChat(Provider):
-    """A model of an OpenAI-compatible server. The schema is in the prompt: servers differ in what they enforce."""
+    """A model of an OpenAI-compatible server. The schema is told in words: servers differ in what they enforce."""
 
     def __init__(self, model: str, base_url: str, limits: Limits = LIMITS, listener: Listener = unheard) -> None:
         super().__init__(f"chat:{model}", _Chat(model, base_url, limits), limits, listener)
@@ -40,7 +41,7 @@ class _Chat:
     def open(self, request: Request) -> Any:
         return self._client.chat.completions.create(  # type: ignore[call-overload]  # plain dicts for typed ones
             model=self.model,
-            messages=[{"role": m.role, "content": m.text} for m in request.messages],
+            messages=_messages(request),
             max_tokens=request.max_tokens,
             stream=True,
             stream_options={"include_usage": True},
@@ -73,3 +74,12 @@ class _Chat:
             raise ValueError("no choice")
         choices = [choice | {"delta": choice.get("message")} for choice in body["choices"]]
         yield body | {"choices": choices}
+
+
+def _messages(request: Request) -> list[dict[str, str]]:
+    """The messages, the schema at the end of the system's: the beginning stays the same in all of a conversation."""
+    told = f"The answer's schema:\n{json.dumps(request.schema)}"
+    said = [{"role": message.role, "content": message.text} for message in request.messages]
+    if said and said[0]["role"] == "system":
+        return [said[0] | {"content": f"{said[0]['content'].rstrip()}\n\n{told}"}, *said[1:]]
+    return [{"role": "system", "content": told}, *said]

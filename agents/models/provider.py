@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import httpx2
 
-from agents.models import Listener, Reply, Request, Transient, Usage, estimated_tokens, unheard
+from agents.models import Listener, Reply, Request, Transient, Usage, unheard
 from agents.models import stream as streams
 from agents.models.failures import Unsaid, gist, raise_for, raise_for_kind
 from agents.models.heard import Heard
@@ -54,8 +54,7 @@ class Provider:
         except TooLarge:
             heard.stop = "truncated"
         except Unsaid as error:
-            sent = sum(estimated_tokens(message.text) for message in request.messages)
-            return Reply("", error.stop, Usage(sent, 0, estimated=True), self.name)
+            return Reply("", error.stop, Usage(request.tokens, 0, estimated=True), self.name)
         return heard.reply(request, self.name)
 
     def _listen(self, request: Request, heard: Heard) -> None:

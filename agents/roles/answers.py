@@ -88,13 +88,15 @@ class Test(_Answer):
 
 
 class BlockAnswer(_Answer):
-    """A turn on a block. The RTL writer fills files and edits (files replace; edits apply to what is not replaced), and
-    calls to use tools first; the verifier fills findings, and tests if it has any. The rest stays empty."""
+    """A turn on a block. The RTL writer fills files and edits (files replace; edits apply to what is not replaced),
+    removed for files the block no longer needs, and calls to use tools first; the verifier fills findings, and tests if
+    it has any. The rest stays empty."""
 
     model_config = ConfigDict(json_schema_extra=_plain_union)
 
     files: list[File] = []
     edits: list[Edit] = []
+    removed: list[str] = Field(default=[], description="names of files to take out")
     calls: list[AnyCall] = []
     findings: list[str] = Field(
         default=[], description="each: the cause, the place (file:line), and what to write instead; none gives it up"

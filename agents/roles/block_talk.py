@@ -1,7 +1,10 @@
 """The conversation on one block order: the RTL writer and the verifier take turns in it.
 
-Each request repeats the one before and adds to its end, so that a provider's cache holds nearly all of it. A turn that
-would make it too long gives an empty conversation instead: then a new one is opened with the block as it is.
+Each request repeats the one before and adds to its end, so that a provider's cache holds nearly all of it. Superseded
+texts of files stay where they were said: to take one out at once changes what stands before all later messages, costs
+as much input as it saves, and leaves far less cached (`tests/benchmarks/prompt_cache.py` measures both). A turn that
+would make the conversation too long gives an empty one instead: then it is said anew, once, with the block as it is and
+a line for each answer's files (`shorter`), or if that is still long, opened afresh.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+
+from pydantic import ValidationError
 
 from agents.designers import Files, WorkOrder
 from agents.models import Message, Model, Request
@@ -21,6 +26,10 @@ from hwlib.templates.render import module_header
 
 Messages = tuple[Message, ...]
 R = TypeVar("R")
+ANEW = 0.6
+"""Of the longest request, what a conversation said anew may take: it should last for some turns."""
+_UNREADABLE = 300
+"""Bytes that are kept of an answer that was no answer."""
 
 
 def turn(model: Model, role: str, order: WorkOrder, messages: Messages, accept: Callable[[BlockAnswer], R]) -> Said[R]:
@@ -43,6 +52,30 @@ def opened(
         aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools,
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
+
+
+def shorter(talk: Messages, opening: Messages) -> Messages:
+    """`talk` begun anew by `opening`, which holds the files as they now are, with one line for those in each answer;
+    empty if that would leave little room to go on."""
+    if not talk:
+        return ()
+    later = (*opening, *(_told(message) if message.role == "assistant" else message for message in talk[2:]))
+    return later if bounds.size(later, prompts.schema("rtl_writer")) <= ANEW * bounds.MOST_BYTES else ()
+
+
+def _told(message: Message) -> Message:
+    """An answer without the text of its files and edits: what was said of them, the calls and the findings stay."""
+    try:
+        answer = BlockAnswer.model_validate_json(message.text)
+    except ValidationError:
+        return Message("assistant", bounds.head(message.text, _UNREADABLE) or "(empty)")
+    parts = [f"{file.name} whole" for file in answer.files] + [f"{edit.name} edited" for edit in answer.edits]
+    parts += [f"{name} removed" for name in answer.removed]
+    if not parts:
+        return message
+    note = f"{answer.note} ({', '.join(dict.fromkeys(parts))}: the first message has the files as they now are)".strip()
+    brief = answer.model_copy(update={"files": [], "edits": [], "removed": [], "note": note})
+    return Message("assistant", brief.model_dump_json(exclude_defaults=True))
 
 
 def mended(talk: Messages, findings: Sequence[str], tools: str) -> Messages:

@@ -26,6 +26,7 @@ def apply(answer: BlockAnswer, parent: Files, block: str) -> Files:
                 f"edit of {edit.name}: the search text occurs {count} times, not once: {edit.search[:80]!r}"
             )
         files[edit.name] = files[edit.name].replace(edit.search, edit.replace)
+    _remove(answer, files)
     odd = next((name for name, text in files.items() if not _is_text(text)), "")
     if odd:
         raise ValueError(f"{odd} holds characters that no Verilog has")
@@ -36,6 +37,17 @@ def apply(answer: BlockAnswer, parent: Files, block: str) -> Files:
     if files == parent:
         raise ValueError("nothing was changed")
     return files
+
+
+def _remove(answer: BlockAnswer, files: Files) -> None:
+    """Take the files out that the answer says. ValueError for one that is not there, or that it writes as well."""
+    written = {file.name for file in answer.files} | {edit.name for edit in answer.edits}
+    for name in answer.removed:
+        if name in written:
+            raise ValueError(f"removal of {name}: the same answer writes it")
+        if name not in files:
+            raise ValueError(f"removal of {name[:80]!r}: there is no such file, only {', '.join(files) or 'none'}")
+        del files[name]
 
 
 def _is_text(text: str) -> bool:

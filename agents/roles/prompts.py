@@ -45,9 +45,9 @@ def schema(role: str) -> dict[str, Any]:
 
 
 def begin(role: str, **values: object) -> tuple[Message, ...]:
-    """The system and first user message of the role's conversation. Raises UndefinedError for a value the templates
-    want and do not get."""
-    values |= {"schema": json.dumps(schema(role)), "stable": STABLE}
+    """The system and first user message of the role's conversation; the answer's schema is not in them, as it goes
+    beside them (see `Request`). Raises UndefinedError for a value the templates want and do not get."""
+    values |= {"stable": STABLE}
     system = _environment().get_template(f"{role}/system.md.j2").render(values)
     before, mark, after = _environment().get_template(f"{role}/user.md.j2").render(values).partition(STABLE)
     return Message("system", system), Message("user", before + after, stable=len(before) if mark else 0)

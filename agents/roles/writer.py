@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from pydantic import ValidationError
 
@@ -18,6 +19,7 @@ from agents.roles.edits import apply
 from agents.tools import Call
 from agents.tools.aim import wanted
 from agents.tools.desk import Desk
+from agents.tools.readable import UNREAD, unread
 from agents.tools.use import cut, use
 from hwlib.errors import plain
 
@@ -28,6 +30,13 @@ RESULTS = 16_000
 """Characters of the results of one answer's calls."""
 REFUSED = "Nothing of that answer was done: "
 """How the message begins that asks again after an answer that does not apply."""
+
+
+MENDINGS = 2
+"""Times in an attempt that a writer is given back what it hands in, since policy or lint refuse it, before that counts
+as the attempt."""
+NOT_TAKEN = "Not handed in. "
+"""How the message then begins."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,15 @@ def write(
     """
     left = desk.campaign.settings.tool_rounds
     draft = parent
-    checks = desk.campaign.settings.tool_checks - sum(_judging(message.text) for message in talk)
+    checks = desk.campaign.settings.tool_checks - _spent(talk)
+    mendings = MENDINGS
     tools, aimed = turns_left(left, checks), wanted(desk)
     fresh = block_talk.opened(order, parent, findings, aimed, writing=True, tools=tools)
-    messages = block_talk.mended(talk, findings, tools) or fresh
+    messages = (
+        block_talk.mended(talk, findings, tools)
+        or block_talk.mended(_shorter(talk, order, parent, aimed), findings, tools)
+        or fresh
+    )
     while True:
         accept = partial(_accept, draft=draft, parent=parent, block=order.block, tools=left > 0)
         try:
@@ -73,14 +87,25 @@ def write(
             messages = fresh = block_talk.opened(order, draft, findings, aimed, writing=True, tools=tools)
             continue
         turn, draft = said.value, said.value.draft
-        if not turn.answer.calls and not turn.refused:
+        seat = replace(desk, draft=draft)
+        handed = not turn.answer.calls and not turn.refused
+        unreadable = unread(seat) if handed and left and mendings else ""
+        if handed and not unreadable:
             return Said(HandedIn(draft, plain(turn.answer.note, bounds.REASON)), said.messages)
-        left -= 1
-        checks -= 0 if turn.refused else sum(call.judges for call in turn.answer.calls)
-        results = f"{_results(turn, replace(desk, draft=draft))}\n{turns_left(left, checks)}"
-        messages = block_talk.answered(said.messages, results)
-        if not messages:
-            messages = _anew(block_talk.opened(order, draft, findings, aimed, writing=True), turn.answer, results)
+        left, mendings = left - 1, mendings - bool(unreadable)
+        results = f"{NOT_TAKEN}{unreadable}\n" if unreadable else _results(turn, seat)
+        checks -= _spent((said.messages[-1], Message("user", results)))
+        results = f"{results}\n{turns_left(left, checks)}"
+        messages = (
+            block_talk.answered(said.messages, results)
+            or block_talk.answered(_shorter(said.messages, order, draft, aimed), results)
+            or _anew(block_talk.opened(order, draft, findings, aimed, writing=True), turn.answer, results)
+        )
+
+
+def _shorter(talk: Messages, order: WorkOrder, files: Files, aimed: str) -> Messages:
+    """The talk said anew with `files` as they now are."""
+    return block_talk.shorter(talk, block_talk.opened(order, files, (), aimed, writing=True))
 
 
 def _anew(opening: Messages, asked: BlockAnswer, results: str) -> Messages:
@@ -95,7 +120,8 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
     try:
         if answer.calls and not tools:
             raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
-        said_again = not answer.edits and all(draft.get(file.name) == file.text for file in answer.files)
+        same = all(draft.get(file.name) == file.text for file in answer.files)
+        said_again = same and not answer.edits and not answer.removed
         changed = draft if said_again else apply(answer, draft, block)
         if not answer.calls and (changed == parent or not changed):
             raise ValueError("nothing was changed")
@@ -116,12 +142,18 @@ def _results(turn: _Turn, desk: Desk) -> str:
     return "\n".join(parts)
 
 
-def _judging(text: str) -> int:
-    """How many drafts an answer had judged; counted from what was said, so that a resumed talk reads the same."""
+def _spent(talk: Messages) -> int:
+    """How many drafts were judged in a talk; counted from what was said, so that a resumed one reads the same."""
+    return sum(_judged(said.text, told.text) for said, told in pairwise(talk) if said.role == "assistant")
+
+
+def _judged(said: str, told: str) -> int:
+    """How many an answer had judged, told so: not those that could not be read, nor any of a refused answer."""
     try:
-        return sum(call.judges for call in BlockAnswer.model_validate_json(text).calls)
+        calls = BlockAnswer.model_validate_json(said).calls
     except ValidationError:
         return 0
+    return 0 if told.startswith(REFUSED) else max(0, sum(call.judges for call in calls) - told.count(UNREAD))
 
 
 def turns_left(rounds: int, checks: int) -> str:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from agents import expectations, extra_tests
 from agents.cost import described
-from agents.designers import BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
+from agents.designers import BlockCost, BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES, TEMPLATE_GATES
 from agents.records import GateOutcome
 from agents.state import BlockState
@@ -59,8 +59,15 @@ def _desk(order: WorkOrder, state: BlockState, shop: Workshop) -> Desk:
         parts = {block: shop.campaign.ledger.candidate(identity) for block, identity in revision.blocks.items()}
         candidate = parts.pop(order.block)
         others = {block: part.cost for block, part in parts.items() if part.cost is not None}
-        built = Built(candidate.id, candidate.cost, revision.figures, others)
+        built = Built(candidate.id, candidate.cost, revision.figures, others, _reached(order, state, shop))
     return Desk(shop.campaign, shop.evaluator, order.key, order.block, order.round, state["parameters"], lay_out, built)
+
+
+def _reached(order: WorkOrder, state: BlockState, shop: Workshop) -> dict[str, BlockCost]:
+    """What this round's blocks of lower levels cost. Those of the order's own level are written beside it: whether one
+    is done would depend on the clock, and a resumed campaign would ask something else."""
+    done = [shop.campaign.ledger.candidate(identity) for identity in state["children"].values()]
+    return {one.block: one.cost for one in done if one.cost is not None and one.block != order.block}
 
 
 def _block_of_base(block: str, base: str, shop: Workshop) -> Files:

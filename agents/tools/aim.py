@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agents.designers import BlockCost
 from agents.tools.desk import Built, Desk
 
@@ -15,7 +17,8 @@ def wanted(desk: Desk) -> str:
 
 
 def aim(block: str, built: Built, objective: str) -> str:
-    """The figures to better, a line each, and which of them counts: the period only above the slowest other block's."""
+    """The figures to better, a line each, and which of them counts: the period only above the slowest other block's,
+    as this round has left it where it has."""
     cost, figures = built.cost, built.figures
     lines = [f"{block}: {said(cost) if cost else 'none yet'}"]
     if figures is None:
@@ -24,15 +27,22 @@ def aim(block: str, built: Built, objective: str) -> str:
         f"design: area {figures.area_um2:.0f} um2, period {figures.period_ns:.2f} ns, {figures.cycles} cycles, "
         f"objective ({objective}) {figures.objective:.5g}"
     )
+    lines += [_reached(name, now, built.others.get(name)) for name, now in sorted(built.reached.items())]
     if cost is not None and figures.area_um2:
         lines.append(f"Of the design's area {block} is {100 * cost.area_um2 / figures.area_um2:.1f} %.")
-    if cost is not None and built.others and objective in CLOCKED:
-        lines.append(_worth(cost, built, objective == "delay"))
+    others = {**built.others, **built.reached}
+    if cost is not None and others and objective in CLOCKED:
+        lines.append(_worth(cost, others, objective == "delay"))
     return "\n".join(lines)
 
 
-def _worth(cost: BlockCost, built: Built, only_delay: bool) -> str:
-    name, slowest = max(built.others.items(), key=lambda other: other[1].period_ns)
+def _reached(name: str, now: BlockCost, was: BlockCost | None) -> str:
+    before = f", where the design has {said(was)}" if was else ""
+    return f"{name}, written in this round: {said(now)}{before}"
+
+
+def _worth(cost: BlockCost, others: Mapping[str, BlockCost], only_delay: bool) -> str:
+    name, slowest = max(others.items(), key=lambda other: other[1].period_ns)
     limit = slowest.period_ns
     if cost.period_ns <= limit:
         area = "" if only_delay else "Less area always counts. "

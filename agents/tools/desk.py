@@ -16,12 +16,14 @@ from hwlib.errors import InputError
 @dataclass(frozen=True)
 class Built:
     """What the draft is to better in the design that is built on: the block's candidate (an id, empty: none) with its
-    cost, those of the other blocks by name, and the whole's figures if it was measured."""
+    cost, those of the other blocks by name, and the whole's figures if it was measured. `reached`: costs of the other
+    blocks that the round has written already, which the design will have in place of those in `others`."""
 
     candidate: str = ""
     cost: BlockCost | None = None
     figures: Figures | None = None
     others: Mapping[str, BlockCost] = field(default_factory=dict)
+    reached: Mapping[str, BlockCost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

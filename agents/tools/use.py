@@ -15,6 +15,7 @@ from agents.tools.desk import Desk
 from agents.tools.drafts import CheckDraft, Compare, SynthesiseDraft
 from agents.tools.earlier import ListEarlier, ReadEarlier, ReadFindings
 from agents.tools.numerics import ReadNumerics
+from agents.tools.readable import unread
 from agents.tools.templates import ListTemplates, ReadTemplate
 from hwlib.errors import InputError, plain
 from hwlib.files import write_whole
@@ -36,15 +37,19 @@ def use(call: Call, desk: Desk) -> str:
     """The call's result, or in one line why there is none.
 
     A use is booked before it is made; judging calls are evaluations, and their results kept by content, so that the
-    same draft is neither paid for nor judged again.
+    same draft is neither paid for nor judged again. A draft that policy or lint refuses is told so instead, as a use
+    but no evaluation.
     """
     key = f"{_prefix(desk)}{_digest(call, desk)}"
     kept = desk.campaign.folder / "tools" / key.rpartition("/")[2]
     if call.judges and kept.exists():
         return kept.read_text()
-    refused = _book(key, call, desk)
+    refusal = unread(desk) if call.judges else ""
+    refused = _book(key, call, desk, free=not call.judges or bool(refusal))
     if refused:
         return f"refused: {refused}"
+    if refusal:
+        return cut(shown(refusal))
     try:
         text = cut(shown(call.answer(desk)))
     except InputError as error:
@@ -64,14 +69,14 @@ def shown(text: str) -> str:
     return "\n".join(plain(line) for line in text.replace("\t", "    ").split("\n"))
 
 
-def _book(key: str, call: Call, desk: Desk) -> str:
-    """Book the use; in words why it may not be made, if so."""
+def _book(key: str, call: Call, desk: Desk, free: bool) -> str:
+    """Book the use, as an evaluation unless it is `free`; in words why it may not be made, if so."""
     ledger, settings = desk.campaign.ledger, desk.campaign.settings
     if ledger.booked(key):
         return ""
     if ledger.booked(_prefix(desk)) >= USES:
         return f"this order's {USES} uses of tools are spent"
-    if not call.judges:
+    if free:
         ledger.charge(key, call.tool, desk.round, Cost())
         return ""
     if ledger.evaluations_under(_prefix(desk)) >= settings.tool_checks:

@@ -33,6 +33,13 @@ def test_the_slowest_block_is_told_how_far_a_shorter_period_counts() -> None:
     assert "down to that of array, 6.00 ns, makes the design up to 25.0 % faster" in text
 
 
+def test_what_other_orders_of_the_round_have_reached_counts_in_place_of_what_it_began_with() -> None:
+    built = Built("c", BlockCost(600, 5), WHOLE, OTHERS, {"norm": BlockCost(320, 4)})
+    text = aim("array", built, "area_delay")
+    assert "norm, written in this round: area 320 um2, period 4.00 ns, where the design has area 300 um2" in text
+    assert "It is the slowest block. A period down to that of norm, 4.00 ns" in text
+
+
 def test_the_period_is_not_spoken_of_where_the_objective_has_none() -> None:
     assert "period counts" not in said(BlockCost(600, 5), OTHERS, "area")
     assert "period counts" not in said(BlockCost(600, 5), {})

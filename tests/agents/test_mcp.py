@@ -133,6 +133,7 @@ def test_bad_requests_and_hostile_drafts_are_one_line(tmp_path: Path, start: Pat
         assert "holds characters" in await refused(client, "submit_draft", block=BLOCK, files=odd)
         lost = [{"name": f"{BLOCK}.v", "search": "no such text", "replace": ""}]
         assert "occurs 0 times" in await refused(client, "submit_draft", block=BLOCK, edits=lost)
+        assert "no such file" in await refused(client, "submit_draft", block=BLOCK, removed=["array.v"])
         assert "no draft 'x'" in await refused(client, "submit_design", drafts=["x"], reason="")
         spy = 'module requantizer; initial $readmemh("/etc/passwd", m); endmodule\n'
         draft = (await ask(client, "submit_draft", block=BLOCK, files=files_of({f"{BLOCK}.v": spy}))).split()[1]

@@ -23,6 +23,7 @@ from agents.models.prices import price_list
 from agents.models.record import Recorded, Replay
 from agents.models.retry import TRIES, Retrying
 from agents.records import Budget
+from agents.roles import prompts
 from hwlib.errors import InputError
 from tests.agents.fake_server import Answer, Server, serving
 
@@ -154,6 +155,19 @@ def test_a_refusal_is_told(make: Make, body: Body) -> None:
         assert make(server).ask(REQUEST).stop == "refused"
 
 
+def test_the_answers_schema_is_sent_once_whatever_the_provider() -> None:
+    begun = prompts.begin("suite_writer", specification="s", text="", findings=())
+    schema = prompts.schema("suite_writer")
+    with serving(Answer(responses_body()), Answer(chat_body()), Answer(messages_body())) as server:
+        for make in (openai, chat, claude):
+            make(server).ask(replace(REQUEST, messages=begun, schema=schema))
+    sent = [json.dumps(body).replace("\\", "") for _, body in server.asked]
+    assert [body.count(json.dumps(schema["properties"])) for body in sent] == [1, 1, 1]
+    said = server.asked[1][1]["messages"]
+    assert said[0]["content"].endswith(json.dumps(schema))
+    assert [message["role"] for message in said] == ["system", "user"]
+
+
 def test_each_provider_gets_its_own_form() -> None:
     with serving(Answer(responses_body()), Answer(chat_body()), Answer(messages_body())) as server:
         for make in (openai, chat, claude):
@@ -161,7 +175,7 @@ def test_each_provider_gets_its_own_form() -> None:
     (responses, first), (completions, second), (messages, third) = server.asked
     assert [responses, completions, messages] == ["/v1/responses", "/v1/chat/completions", "/v1/messages"]
     assert first["text"]["format"]["schema"] == SCHEMA
-    assert second["messages"][0] == {"role": "system", "content": "be brief"}
+    assert second["messages"][1:] == [{"role": "user", "content": "count"}]
     assert third["system"][0]["cache_control"] == {"type": "ephemeral"}
     assert third["tools"][0]["input_schema"] == SCHEMA
     mark = {"cache_control": {"type": "ephemeral"}}

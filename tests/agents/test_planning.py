@@ -15,6 +15,7 @@ from agents.designers.planning import drafted
 from agents.progress import silent
 from agents.records import Budget, CampaignResult
 from agents.roles import omissions
+from agents.roles.block_table import table
 from hwlib.errors import InputError
 from tests.agents.stand_in import SPEC, ToyEvaluator
 from tests.agents.test_llm import campaign, order, prompt, says, swap, text_of
@@ -42,6 +43,24 @@ def test_a_planner_hears_how_many_rounds_are_left() -> None:
     with campaign(*script, rounds=3) as (_, server):
         assert "This is round 1; 1 may follow." in prompt(server, 0)
         assert "This is round 2, the last: order all that pays." in prompt(server, 2)
+
+
+def test_a_planner_sees_what_contracts_and_templates_say_before_all_that_changes() -> None:
+    with campaign(order("array"), swap("array", "plain", "quick"), order(stop=True), rounds=3) as (_, server):
+        first, second = (server.asked[number][1]["messages"][1]["content"] for number in (0, 2))
+        stable = first.partition("## Best design so far")[0]
+        assert table() in stable
+        assert second.startswith(stable)
+
+
+def test_a_writer_hears_what_the_rounds_lower_blocks_have_reached() -> None:
+    script = (order("array", "matrix_unit"), swap("array", "plain", "quick"), swap("matrix_unit", "plain", "quick"))
+    with campaign(*script) as (_, server):
+        assert "array, written in this round" not in prompt(server, 1)
+        reached = prompt(server, 2).partition("array, written in this round: ")[2].partition("\n")[0]
+        now, was = (float(part.split("period ")[1].split()[0]) for part in reached.split(", where the design has"))
+        assert now == pytest.approx(0.6 * was, abs=0.01)
+        assert f"Its period counts only above all others': array's is {was:.2f} ns" not in prompt(server, 2)
 
 
 def test_an_order_without_expectations_gives_no_lesson() -> None:

@@ -110,7 +110,7 @@ def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
 
 
 def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() -> None:
-    long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 1800 + "endmodule\n"
+    long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 2060 + "endmodule\n"
     reads = [{"tool": "read_contract", "block": block} for block in ("matrix_unit", "vector_unit", "sequencer")]
     script = (order("array"), asks(*reads), asks(CHECK, files={"array.v": long}), hands_in())
     with campaign(*script) as (result, server):
@@ -122,6 +122,22 @@ def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() ->
         assert "simulate: passed" in anew[3]["content"]
         assert sum(len(message["content"]) for message in anew) < ROOM
         assert text_of(result, "array") == long
+
+
+def test_a_talk_that_would_be_too_long_goes_on_with_the_newest_text_of_a_file_alone() -> None:
+    texts = [f"// quick\nmodule array;\n// version {n}\n" + "// a line\n" * 1500 + "endmodule\n" for n in range(4)]
+    turns = [asks({"tool": "compare"}, files={"array.v": text}) for text in texts]
+    with campaign(order("array"), *turns, hands_in()) as (result, server):
+        before, after = (server.asked[number][1]["messages"] for number in (4, 5))
+        said = "\n".join(message["content"] for message in after)
+        assert [f"// version {n}" in said for n in range(4)] == [False, False, False, True]
+        assert said.count("array.v whole: the first message has the files as they now are") == 4
+        assert said.count("## compare") == 4
+        assert after[0] == before[0]
+        first, anew = (each[1]["content"].partition("## Current files")[0] for each in (before, after))
+        assert anew == first
+        assert len(said) < ROOM / 2
+        assert text_of(result, "array") == texts[3]
 
 
 def test_tools_are_offered_a_bounded_number_of_times() -> None:
@@ -186,6 +202,37 @@ def test_edits_that_do_not_apply_are_told_and_mended() -> None:
         assert len(server.asked) == 4
         assert "Nothing of that answer was done: edit of array.v" in results(server, 3)
         assert "You may ask for tools 2 more times, with 6 checks" in results(server, 3)
+        assert text_of(result, "array").startswith("// quick")
+
+
+def removes(*names: str, **more: Any) -> Answer:
+    return says({"files": [], "edits": [], "removed": names, "calls": [], **more})
+
+
+def test_a_file_the_block_no_longer_needs_is_taken_out() -> None:
+    both = {"array.v": "// lean\nmodule array;\nendmodule\n", "array_cell.v": "// cell\n"}
+    edit = {"name": "array.v", "search": "// lean", "replace": "// quick"}
+    script = (order("array"), asks(CHECK, files=both), removes("array_cell.v", edits=[edit]))
+    with campaign(*script) as (result, server):
+        assert len(server.asked) == 3
+        assert text_of(result, "array").startswith("// quick")
+        assert result.design is not None
+        assert not (result.design / "rtl" / "array_cell.v").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (removes("array_cell.v"), "removal of 'array_cell.v': there is no such file, only array.v"),
+        (removes("norm.v"), "removal of 'norm.v': there is no such file"),
+        (removes("../array.v"), "removal of '../array.v': there is no such file"),
+        (removes("array.v"), "there is no array.v"),
+        (removes("array.v", files=[{"name": "array.v", "text": "// quick"}]), "the same answer writes it"),
+    ],
+)
+def test_a_removal_that_cannot_be_is_told(answer: Answer, complaint: str) -> None:
+    with campaign(order("array"), answer, swap("array", "plain", "quick")) as (result, server):
+        assert complaint in results(server, 2)
         assert text_of(result, "array").startswith("// quick")
 
 

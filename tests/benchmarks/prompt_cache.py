@@ -6,6 +6,10 @@ what an earlier request of the same loop marked for caching and this one repeats
 left over from other blocks or rounds). Twice: the writer answers in edits; and in whole files, except where the prompt
 asks for edits since the block is long. Tokens are bytes / 3, more than there are. Bars: at least 70 % cached for every
 block; no prompt over 24,000 tokens.
+
+Superseded texts of files stay where they were said while there is room. The last lines say what it would cost to take
+them out at once: input at a provider's prices (a cached token a tenth, one written to the cache 1.25), relative to the
+same loop as it is.
 """
 
 from __future__ import annotations
@@ -54,6 +58,8 @@ FINDINGS = [
     "Gate its enable with the same condition as the operands' (see the handshake at the top of the file).",
     "The valid bit passes one stage fewer than the data: add the register that belongs to the new stage.",
 ]
+READ, WRITTEN = 0.1, 1.25
+"""Prices of a cached input token, and of one that is put into the cache, relative to one that is neither."""
 Piece = tuple[str, bool]
 """Text, and whether a mark after it says: cache up to here."""
 
@@ -92,6 +98,34 @@ def _marked(request: Sequence[Piece]) -> Iterator[str]:
             yield text
 
 
+def cost(requests: Sequence[Sequence[Piece]]) -> float:
+    """Input of a loop in bytes at full price: cached ones at READ, all others are written to the cache at WRITTEN."""
+    kept = [cached(request, requests[:number]) for number, request in enumerate(requests)]
+    lengths = [length(request) for request in requests]
+    return sum(READ * old + WRITTEN * (new - old) for old, new in zip(kept, lengths, strict=True))
+
+
+def without_superseded(requests: Sequence[Sequence[Piece]], versions: Sequence[Files]) -> list[list[Piece]]:
+    """The requests with only the newest text of each file that they hold in full; `versions` are in the order said."""
+    return [_newest_only(request, versions) for request in requests]
+
+
+def _newest_only(request: Sequence[Piece], versions: Sequence[Files]) -> list[Piece]:
+    texts, marks = [text for text, _ in request], [mark for _, mark in request]
+    whole = "".join(texts)
+    said = [v for v in versions if all(text in whole or _quoted(text) in whole for text in v.values())]
+    for text in dict.fromkeys(text for version in said for text in version.values()):
+        places = [n for n, piece in enumerate(texts) if text in piece or _quoted(text) in piece]
+        for n in places[:-1] if text in said[-1].values() else places:
+            texts[n] = texts[n].replace(text, "(replaced)").replace(_quoted(text), "(replaced)")
+    return list(zip(texts, marks, strict=True))
+
+
+def _quoted(text: str) -> str:
+    """As it stands within an answer."""
+    return json.dumps(text)[1:-1]
+
+
 def answers(files: Files, block: str, whole: bool) -> list[dict[str, Any]]:
     """What writer and verifier say in turn; each of the writer's changes every file's first line."""
     name = f"{block}.v"
@@ -113,11 +147,17 @@ def desk(order: WorkOrder) -> Desk:
     return Desk(campaign, nothing, order.key, order.block, order.round, {}, lambda files: None)
 
 
+def written_whole(block: str) -> bool:
+    """Whether the block is short enough to be written in whole files."""
+    library = TemplateLibrary()
+    return sum(len(text.encode()) for text in library.render(library.choices(block)[0]).values()) <= bounds.EDITED
+
+
 def loop(block: str, whole: bool) -> list[list[Piece]]:
     """The requests of the block's repair loop."""
     library = TemplateLibrary()
     files = library.render(library.choices(block)[0])
-    whole = whole and sum(len(text.encode()) for text in files.values()) <= bounds.EDITED
+    whole = whole and written_whole(block)
     said = [streamed(MESSAGES.events(json.dumps(answer))) for answer in answers(files, block, whole)]
     os.environ.setdefault("ANTHROPIC_API_KEY", "none")
     with misbehaving(*said) as server:
@@ -141,6 +181,19 @@ def measure_block(block: str, whole: bool) -> tuple[int, int, int]:
     return sum(lengths), sum(kept), max(lengths)
 
 
+def taken_out(block: str) -> tuple[float, float, int, int]:
+    """The block's loop in whole files with superseded texts taken out at once: its input cost, that of the loop as it
+    is; its bytes cached, and all its bytes."""
+    library = TemplateLibrary()
+    files = library.render(library.choices(block)[0])
+    said = [{file["name"]: file["text"] for file in answer["files"]}
+            for answer in answers(files, block, whole=True) if "files" in answer]  # fmt: skip
+    requests = loop(block, whole=True)
+    shorter = without_superseded(requests, [files, *said])
+    kept = sum(cached(request, shorter[:number]) for number, request in enumerate(shorter))
+    return cost(shorter), cost(requests), kept, sum(map(length, shorter))
+
+
 def measure(_: Design) -> Iterable[Bar]:
     """All blocks, in both manners; from the templates, whatever design is named."""
     for whole in (False, True):
@@ -153,6 +206,10 @@ def measure(_: Design) -> Iterable[Bar]:
         yield at_least(f"all blocks, {manner}", "share of input tokens cached", sums[1] / sums[0], SHARE)
         longest = max(longest for _, _, longest in found.values())
         yield at_most(f"all blocks, {manner}", "longest prompt, tokens", tokens(longest), MOST_TOKENS)
+    short = {block: taken_out(block) for block in contracts.names() if written_whole(block)}
+    for block, (out, now, kept, sent) in short.items():
+        yield figure(f"{block}, whole files", "input cost, superseded texts taken out at once", out / now)
+        yield figure(f"{block}, whole files", "share cached, superseded texts taken out at once", kept / sent)
 
 
 if __name__ == "__main__":
