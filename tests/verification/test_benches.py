@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +194,17 @@ def test_a_broken_block_fails_with_file_line_and_vector(name: str, spoiled: Call
     assert shown in broken.shows, str(first)
     lines = (design.folder / "rtl" / first.file).read_text().splitlines()
     assert f" {shown}_" in lines[first.line - 1], "the line declares the interface"
+
+
+def test_the_gate_runs_a_row_of_the_highest_count_to_its_end(
+    expert: Design, spoiled: Callable[[dict[str, str]], Design]
+) -> None:
+    whole = Context(simulators=("icarus",), jobs=1)
+    share = replace(whole, transactions=whole.transactions // len(Candidate(expert, "load_unit").points()))
+    wrong = ("x_row_words - 1'b1", "(x_row_words - 1'b1) ^ {7'd0, x_row_words[15], 8'd0}")
+    design = spoiled({"load_unit.v": expert_text("load_unit.v", wrong)})
+    found = simulate.run(AtFirstPoint(design, "load_unit"), share).findings
+    assert [finding.message.split(" ")[0] for finding in found] == ["longest-row"]
 
 
 def test_every_block_is_broken_once() -> None:

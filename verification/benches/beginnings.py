@@ -18,8 +18,9 @@ WORDS = 24
 """Of a beginning."""
 BEATS = 40
 """Of a beginning too: more than a burst has."""
-LONG_BUDGET = 300
-"""Transactions from which on a transfer of LONG_ROWS rows, or words a row, is run to its end."""
+LONG_BUDGET = 150
+"""Transactions from which on a transfer of LONG_ROWS rows, or words a row, is run to its end: more than quick, fewer
+than the gate `simulate` has for a point."""
 LONG_ROWS = (1 << 12, 1 << 12 | 1 << 10)
 
 
