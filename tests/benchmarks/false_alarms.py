@@ -4,7 +4,7 @@ A block is judged by the gates of blocks in the expert's or the default template
 expert, the default templates) by all gates. What was judged before is kept as evidence, so that a run that is
 stopped, or ends after --seconds, goes on where it was. Exit 1 if a gate refused something, or not all was judged.
 
-`python -m tests.benchmarks.false_alarms [--points N] [--seconds S] [--block B] [--json]`
+`python -m tests.benchmarks.false_alarms [--points N] [--seconds S] [--block B] [--processes N] [--json]`
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 from agents.strictness import gate_context
@@ -100,29 +102,56 @@ def cases(folder: Path, count: int, only: str = "") -> Iterator[Case]:
                 yield from (Case(f"whole {name}", candidate, gate) for gate in gates.GATES)
 
 
+def dealt(found: Iterable[Case]) -> list[list[Case]]:
+    """What to judge one after another, by candidate: a design's points lie far apart, as they share models."""
+    by_candidate: dict[tuple[str, str], list[Case]] = {}
+    for case in found:
+        by_candidate.setdefault((case.name, _at(case)), []).append(case)
+    nth: Counter[str] = Counter()
+    order: list[tuple[int, list[Case]]] = []
+    for (name, _), same in by_candidate.items():
+        order.append((nth[name], same))
+        nth[name] += 1
+    return [same for _, same in sorted(order, key=itemgetter(0))]
+
+
+def _at(case: Case) -> str:
+    return " ".join(f"{k}={v}" for k, v in case.candidate.own_point().items())
+
+
+def judged(same: list[Case], until: float) -> list[tuple[str, str]]:
+    """(gate, why it refused) of each that was begun before `until`, in seconds of the monotonic clock."""
+    context: Context = replace(gate_context(read_spec(SPEC)), clock_ns=None, area_limit_um2=None, power_limit_mw=None)
+    said = []
+    for case in same:
+        if time.monotonic() < until:
+            result = gates.judge(case.gate, case.candidate, context)
+            first = next(iter(map(str, result.findings)), "no finding")
+            said.append((case.gate, "" if result.passed else f"{case.name} at {_at(case)}: {case.gate}: {first}"))
+    return said
+
+
 def main() -> int:
     """Judge, and print what was refused."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.false_alarms", description=__doc__)
     parser.add_argument("--points", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after so many")
     parser.add_argument("--block", default="", help="only this one, and no whole designs")
+    parser.add_argument("--processes", type=int, default=1, help="candidates judged at once")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    context: Context = replace(gate_context(read_spec(SPEC)), clock_ns=None, area_limit_um2=None, power_limit_mw=None)
-    begin, passed, refused, left = time.monotonic(), Counter[str](), list[str](), 0
-    with tempfile.TemporaryDirectory() as folder:
-        for case in cases(Path(folder), arguments.points, arguments.block):
-            if time.monotonic() - begin > arguments.seconds:
-                left += 1
-                continue
-            result = gates.judge(case.gate, case.candidate, context)
-            passed[case.gate] += result.passed
-            print(f"\r{sum(passed.values())} passed, {len(refused)} refused", end="", file=sys.stderr, flush=True)
-            if not result.passed:
-                at = " ".join(f"{k}={v}" for k, v in case.candidate.own_point().items())
-                refused.append(f"{case.name} at {at}: {case.gate}: {next(iter(map(str, result.findings)), '')}")
-                print(f"\n{refused[-1]}", file=sys.stderr, flush=True)
+    begin, passed, refused = time.monotonic(), Counter[str](), list[str]()
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(arguments.processes) as pool:
+        groups = dealt(cases(Path(folder), arguments.points, arguments.block))
+        for said in pool.map(judged, groups, [begin + arguments.seconds] * len(groups)):
+            for gate, why in said:
+                passed[gate] += not why
+                if why:
+                    refused.append(why)
+                    print(f"\n{why}", file=sys.stderr)
+            print(f"\r{passed.total()} passed, {len(refused)} refused", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    left = sum(map(len, groups)) - passed.total() - len(refused)
     if arguments.json:
         print(json.dumps({"passed": passed, "refused": refused, "not_judged": left}))
     else:
