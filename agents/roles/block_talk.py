@@ -21,6 +21,7 @@ from agents.records import GateOutcome
 from agents.roles import bounds, prompts
 from agents.roles.answers import BlockAnswer
 from agents.roles.ask import Said, ask
+from agents.tools.use import CALLS
 from hwlib import contracts
 from hwlib.templates.render import module_header
 
@@ -49,7 +50,7 @@ def opened(
     contract = contracts.load(order.block)
     return prompts.begin(
         "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
-        aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools,
+        aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools, calls=CALLS,
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
 

@@ -20,12 +20,10 @@ from agents.tools import Call
 from agents.tools.aim import wanted
 from agents.tools.desk import Desk
 from agents.tools.readable import UNREAD, unread
-from agents.tools.use import cut, use
+from agents.tools.use import CALLS, cut, use
 from hwlib.errors import plain
 
 ROLE = "rtl_writer"
-CALLS = 4
-"""Tools used in one answer at most; further calls are not made."""
 RESULTS = 16_000
 """Characters of the results of one answer's calls."""
 REFUSED = "Nothing of that answer was done: "

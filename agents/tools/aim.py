@@ -53,7 +53,7 @@ def _worth(cost: BlockCost, others: Mapping[str, BlockCost], only_delay: bool) -
     most = 100 * (1 - limit / cost.period_ns)
     return (
         f"It is the slowest block. A period down to that of {name}, {limit:.2f} ns, makes the design up to "
-        f"{most:.1f} % faster; below that nothing is gained."
+        f"{most:.1f} % faster; below that nothing is gained, unless the order says that others will be faster."
     )
 
 

@@ -29,6 +29,8 @@ AnyCall = Annotated[
 CALL: TypeAdapter[AnyCall] = TypeAdapter(AnyCall)
 MOST_CHARACTERS = 12_000
 """Of a result; the rest is left out, and said so."""
+CALLS = 4
+"""Tools used in one answer at most; further calls are not made."""
 USES = 16
 """Of tools, in one order, whatever they cost."""
 

@@ -109,6 +109,19 @@ def test_reading_is_free_and_the_prompt_stays_a_prefix() -> None:
         assert [message["role"] for message in second[len(first) :]] == ["assistant", "user"]
 
 
+def test_a_platform_cell_has_a_contract_too_and_the_limit_of_calls_is_said() -> None:
+    cells = [{"tool": "read_contract", "block": name} for name in ("sram_1r1w", "isa_decode", "exp2_table", "array")]
+    with campaign(order("array"), asks(*cells, cells[0]), swap("array", "plain", "quick")) as (_, server):
+        shown = results(server, 2)
+        assert "input  wire [ADDR_BITS-1:0]     read_addr," in shown
+        assert "module isa_decode (" in shown
+        assert "module exp2_table (" in shown
+        assert "always" not in shown.partition("## read_contract array")[0]
+        assert "refused: at most 4 calls in an answer" in shown
+        system = server.asked[1][1]["messages"][0]["content"]
+        assert "with `calls`, at most 4, asks for tools" in " ".join(system.split())
+
+
 def test_where_results_would_not_fit_the_prompt_is_said_anew_with_the_draft() -> None:
     long = "// quick\nmodule array;\n" + "// a line of the draft\n" * 2060 + "endmodule\n"
     reads = [{"tool": "read_contract", "block": block} for block in ("matrix_unit", "vector_unit", "sequencer")]
