@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from hwlib import contracts, templates
 from hwlib.contracts.schema import Contract, Interface
+from hwlib.errors import plain
 
 PORTS, BOUND, VARIANTS = 300, 240, 300
 """Most characters of a row's cells: payload widths; throughput or latency; template variants."""
@@ -52,5 +53,4 @@ def _variants(block: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     """In one cell: one line, no bars, of at most `most` characters."""
-    plain = " ".join(text.replace("|", "/").split())
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+    return plain(" ".join(text.replace("|", "/").split()), most)

@@ -28,8 +28,6 @@ RESULTS = 16_000
 """Characters of the results of one answer's calls."""
 REFUSED = "Nothing of that answer was done: "
 """How the message begins that asks again after an answer that does not apply."""
-
-
 MENDINGS = 2
 """Times in an attempt that a writer is given back what it hands in, since policy or lint refuse it, before that counts
 as the attempt."""

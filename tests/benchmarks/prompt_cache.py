@@ -18,6 +18,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,6 +59,7 @@ FINDINGS = [
     "Gate its enable with the same condition as the operands' (see the handshake at the top of the file).",
     "The valid bit passes one stage fewer than the data: add the register that belongs to the new stage.",
 ]
+LIBRARY = TemplateLibrary()
 READ, WRITTEN = 0.1, 1.25
 """Prices of a cached input token, and of one that is put into the cache, relative to one that is neither."""
 Piece = tuple[str, bool]
@@ -147,21 +149,25 @@ def desk(order: WorkOrder) -> Desk:
     return Desk(campaign, nothing, order.key, order.block, order.round, {}, lambda files: None)
 
 
+def begun(block: str) -> Files:
+    """The files that a block's loop begins with."""
+    return LIBRARY.render(LIBRARY.choices(block)[0])
+
+
 def written_whole(block: str) -> bool:
     """Whether the block is short enough to be written in whole files."""
-    library = TemplateLibrary()
-    return sum(len(text.encode()) for text in library.render(library.choices(block)[0]).values()) <= bounds.EDITED
+    return sum(len(text.encode()) for text in begun(block).values()) <= bounds.EDITED
 
 
+@cache
 def loop(block: str, whole: bool) -> list[list[Piece]]:
     """The requests of the block's repair loop."""
-    library = TemplateLibrary()
-    files = library.render(library.choices(block)[0])
+    files = begun(block)
     whole = whole and written_whole(block)
     said = [streamed(MESSAGES.events(json.dumps(answer))) for answer in answers(files, block, whole)]
     os.environ.setdefault("ANTHROPIC_API_KEY", "none")
     with misbehaving(*said) as server:
-        designer = LlmDesigner(AnthropicMessages("m", server.url), library, Space(Spec(name="x"), lambda manifest: 1))
+        designer = LlmDesigner(AnthropicMessages("m", server.url), LIBRARY, Space(Spec(name="x"), lambda manifest: 1))
         order, contract = WorkOrder(1, block, intent=INTENT), contracts.load(block)
         findings, talk = list[str](), Talk()
         for attempt in range(ATTEMPTS):
@@ -184,8 +190,7 @@ def measure_block(block: str, whole: bool) -> tuple[int, int, int]:
 def taken_out(block: str) -> tuple[float, float, int, int]:
     """The block's loop in whole files with superseded texts taken out at once: its input cost, that of the loop as it
     is; its bytes cached, and all its bytes."""
-    library = TemplateLibrary()
-    files = library.render(library.choices(block)[0])
+    files = begun(block)
     said = [{file["name"]: file["text"] for file in answer["files"]}
             for answer in answers(files, block, whole=True) if "files" in answer]  # fmt: skip
     requests = loop(block, whole=True)

@@ -127,6 +127,10 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, str]
     return install
 
 
+def test_every_gate_says_the_name_it_is_found_by() -> None:
+    assert [gates.gate(name).NAME for name in gates.GATES] == list(gates.GATES)
+
+
 def test_a_design_is_judged_by_all_gates_in_order(
     faked: Callable[..., list[tuple[str, str]]], expert: Design, evidence: Evidence
 ) -> None:
