@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import TopologicalSorter
 
 _MODULE = re.compile(r"^module (\S+)\n", re.MULTILINE)
 _CELL = re.compile(r"^  cell (\S+) \S+$", re.MULTILINE)
@@ -36,8 +38,11 @@ class Design:
     @cached_property
     def kept(self) -> tuple[str, ...]:
         """Names of the kept modules, largest text first (so that a pool of workers ends evenly)."""
-        size = {name: sum(len(self.modules[m].text) for m in self._inside(name)) for name in self.blocks}
-        return tuple(sorted(self.blocks, key=lambda name: (-size[name], name)))
+        return tuple(sorted(self.blocks, key=lambda name: (-self._size(name), name)))
+
+    def _size(self, name: str) -> int:
+        """Characters of `name` and of all that is flattened into it, each module once."""
+        return sum(len(self.modules[module].text) for module in self._inside(name))
 
     def children(self, name: str) -> tuple[str, ...]:
         """Kept modules instantiated in `name` or in what is flattened into it."""
@@ -64,10 +69,27 @@ class Design:
         ports = re.compile(r"^  wire (?:width \d+ )?(?:upto |offset \d+ |signed )*(?:input|output) .*$", re.MULTILINE)
         return [line for child in self.children(name) for line in ports.findall(self.modules[child].text)]
 
-    def closure(self, name: str) -> str:
-        """RTLIL text of `name`, all it flattens, and its children and black boxes."""
-        wanted = [*self._inside(name), *self.children(name)]
-        return "".join(m.text for m in self.modules.values() if m.name in wanted or m.name in self.black_boxes)
+    def repeated(self, name: str, times: int, size: int) -> set[str]:
+        """Modules flattened into `name` that stand at least `times` times in it and have at least `size` characters of
+        text with all they flatten; what is inside such a one only, is none."""
+        below = {m: [use for use in self.modules[m].uses if self._flattened(use)] for m in self._inside(name)}
+        counts = Counter({name: 1})
+        for parent in reversed(list(TopologicalSorter(below).static_order())):
+            for use in below[parent]:
+                counts[use] += counts[parent]
+        found, pending = set[str](), [name]
+        while pending:
+            uses = set(below[pending.pop()]) - found
+            found |= {use for use in uses if counts[use] >= times and self._size(use) >= size}
+            pending += uses - found
+        return found
+
+    def closure(self, name: str, marked: Collection[str] = (), mark: str = "") -> str:
+        """RTLIL text of `name`, all it flattens, and its children and black boxes; `marked` have the attribute
+        `mark`."""
+        wanted = {*self._inside(name), *self.children(name), *self.black_boxes}
+        marks = dict.fromkeys(marked, f"attribute \\{mark} 1\n")
+        return "".join(marks.get(m.name, "") + m.text for m in self.modules.values() if m.name in wanted)
 
     def instances(self, top: str) -> dict[str, int]:
         """How often each kept module occurs under `top`, itself included."""
@@ -84,7 +106,7 @@ class Design:
         for use in self.modules[name].uses:
             if use in self.blocks:
                 found.append(use)
-            elif use in self.modules and use not in self.black_boxes:
+            elif self._flattened(use):
                 found += self._child_instances(use)
         return found
 
@@ -96,8 +118,12 @@ class Design:
             if current not in found:
                 found.append(current)
                 uses = self.modules[current].uses
-                pending += [u for u in uses if u in self.modules and u not in self.blocks and u not in self.black_boxes]
+                pending += [use for use in uses if self._flattened(use)]
         return found
+
+    def _flattened(self, name: str) -> bool:
+        """Whether an instance of that name is a module which does not stay one."""
+        return name in self.modules and name not in self.blocks and name not in self.black_boxes
 
 
 def _integer(text: str) -> int:

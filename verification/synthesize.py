@@ -1,8 +1,10 @@
 """Area, timing and power of a design: Yosys to a Liberty library, then OpenSTA.
 
 Blocks with a contract stay modules and everything below them is flattened, so each is mapped alone, in parallel, and
-kept by content: a changed block costs only its own mapping. `sram_1r1w` is a black box counted in bits, with the access
-time the technology assumes. Clock and reset are ideal, wires have no load, inputs come and outputs go at clock edges.
+kept by content: a changed block costs only its own mapping. A module that stands many times in a block is prepared once
+and flattened then: what is constant in all its places is known to it, and equal logic of several is still shared.
+`sram_1r1w` is a black box counted in bits, with the access time the technology assumes. Clock and reset are ideal,
+wires have no load, inputs come and outputs go at clock edges.
 """
 
 from __future__ import annotations
@@ -31,6 +33,11 @@ from verification.timing import Path as TimingPath
 _OF_LIBERTY = re.compile(r"ERROR: .*(?:liberty file|D flip-flops are not supported)")
 """What Yosys says when the library, not the RTL, is at fault."""
 _LIMITS = Limits(seconds=1500, memory_bytes=8 << 30)
+_TIMES, _SIZE = 8, 15_000
+"""Instances in a block, and characters of RTLIL, from which a module is prepared once. Of a small one more is lost by
+not knowing what is constant in one place than there is to save."""
+_KEEP = "keep_hierarchy"
+"""The attribute that holds Yosys back from flattening."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,7 @@ def _map_block(
 def _run_mapping(design: rtlil.Design, name: str, technology: Technology, clock_ns: float, work: Path) -> None:
     begin = time.monotonic()
     (work / "result").mkdir()
-    (work / "block.il").write_text(design.closure(name))
+    (work / "block.il").write_text(design.closure(name, _repeated(design, name), _KEEP))
     write_liberty(technology, work / "cells.lib")
     (work / "adders.v").write_text(technology.adders)
     (work / "abc.constr").write_text(f"set_driving_cell {technology.driver}\nset_load {technology.load_ff}\n")
@@ -195,11 +202,15 @@ def _mapping_script(design: rtlil.Design, name: str, technology: Technology) -> 
     avoid = " ".join(f"-dont_use {cell}" for cell in technology.avoid)  # quotes would become part of the pattern
     constraint = "-constr abc.constr" if technology.driver else ""
     coarse = "-extra-map adders.v" if technology.adders else ""
-    adders = "extract_fa -fa\ntechmap -map adders.v\nopt_clean\n" if technology.adders else ""
+    found, adders = ("extract_fa -fa\n", "techmap -map adders.v\nopt_clean\n") if technology.adders else ("", "")
+    once, joined = "", ""
+    if repeated := _repeated(design, name):
+        once = "-hieropt"
+        joined = f"# {' '.join(repeated)}\nsetattr -mod -unset {_KEEP}\nflatten\nopt -fast\n"
     return f"""read_rtlil block.il
 {boxes}hierarchy -check -top {name}
-synth -flatten -noabc {coarse} -run coarse:check
-{adders}dfflibmap -liberty cells.lib {avoid}
+synth -flatten {once} -noabc {coarse} -run coarse:check
+{found}{joined}{adders}dfflibmap -liberty cells.lib {avoid}
 opt -fast
 abc -liberty cells.lib {avoid} {constraint} -script abc.script
 setundef -zero
@@ -211,6 +222,11 @@ rename -wire -suffix _cell
 tee -q -o result/stat.json stat -json -liberty cells.lib
 write_verilog -noattr -noexpr -nohex -nodec result/netlist.v
 """
+
+
+def _repeated(design: rtlil.Design, name: str) -> list[str]:
+    """The modules in a block that are prepared once."""
+    return sorted(design.repeated(name, _TIMES, _SIZE))
 
 
 def _abc_script(technology: Technology, clock_ns: float) -> str:

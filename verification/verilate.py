@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ DEFINES = (
     "-DVM_TRACE_SAIF=0"
 )
 BUILD_LIMITS = sandbox.Limits(seconds=600, memory_bytes=6 << 30)
+_MAKING_RUNTIME = threading.Lock()
+"""Models built at once all want the runtime first: one makes it, the others wait."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def build(files: Sequence[Path], top: str, parameters: Mapping[str, int], harnes
     done = cache.entry("verilator", key) / "sim"
     if done.exists():
         return done
-    runtime = _runtime(harness.optimise)
+    with _MAKING_RUNTIME:
+        runtime = _runtime(harness.optimise)
     with cache.scratch_folder("verilator") as work:
         names = copy_sources(files, work)
         script = _script(names, top, parameters, harness, runtime)

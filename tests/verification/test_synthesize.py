@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hwlib.design import platform_files
+from hwlib.design import EXPERT, platform_files, read_design
 from hwlib.errors import InputError
 from hwlib.tech import Technology, technology
 from verification.memory_macros import Macro, macros_of
@@ -245,3 +245,10 @@ def test_assignments_to_concatenations_are_split() -> None:
         "assign \\odd[x]  = s;",
         "assign s = w[0];",
     ]
+
+
+def test_lanes_prepared_once_are_no_larger(osu: Technology) -> None:
+    """Eight lanes are one module prepared once, four are flattened first: neither may know less of what is constant."""
+    files = read_design(EXPERT).closure_files("requantizer")
+    four, eight = (synthesize_block(files, "requantizer", {"T": tile}, osu, 8.0).area_um2 for tile in (4, 8))
+    assert 1.9 * four < eight < 2.02 * four

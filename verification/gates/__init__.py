@@ -41,6 +41,8 @@ BLOCK_GATES = ("policy", "lint", "simulate", "sealed", "prove", "netlist", "memo
 """The gates that judge one block as well as a whole design."""
 QUICK_GATES = ("policy", "lint", "simulate")
 """The gates of a quick verdict."""
+_TOGETHER = {"synthesise": "integrate", "memorisation": "netlist"}
+"""Gates that run beside the one before: each alone leaves cores idle while its longest tool runs."""
 
 __all__ = [
     "BLOCK_GATES", "GATES", "QUICK_GATES", "Candidate", "Context", "Finding", "Gate", "GateResult", "Workload",
@@ -132,11 +134,27 @@ def quick_verdict(candidate: Candidate, context: Context, evidence: Evidence | N
 def verdict(
     candidate: Candidate, context: Context, names: Sequence[str] | None = None, evidence: Evidence | None = None
 ) -> list[GateResult]:
-    """The gates in order until one fails; accepted if as many results as gates, the last one passed."""
+    """The gates in order until one fails; accepted if as many results as gates, the last one passed.
+
+    With more than one job some run side by side; what ran beside a refusal stays in the evidence.
+    """
     results: list[GateResult] = []
+    for stage in _stages(candidate, context, names):
+        with ThreadPoolExecutor(len(stage)) as pool:
+            for result in pool.map(lambda name: judge(name, candidate, context, evidence), stage):
+                results.append(result)
+                if not result.passed:
+                    return results
+    return results
+
+
+def _stages(candidate: Candidate, context: Context, names: Sequence[str] | None) -> list[list[str]]:
+    """The gates asked for, those that run side by side together."""
+    stages: list[list[str]] = []
     for name in GATES:
         if (names is None or name in names) and (candidate.whole or name in BLOCK_GATES):
-            results.append(judge(name, candidate, context, evidence))
-            if not results[-1].passed:
-                break
-    return results
+            if context.jobs > 1 and stages and stages[-1][-1] == _TOGETHER.get(name):
+                stages[-1].append(name)
+            else:
+                stages.append([name])
+    return stages

@@ -27,7 +27,7 @@ from verification.simulate import ScenarioResult, bench, simulate
 from verification.synthesize import mapped_block, technology_digest
 
 NAME = "netlist"
-VERSION = 1
+VERSION = 2
 
 TRANSACTIONS = 60
 """At least so many are compared, over the scenarios that are run."""

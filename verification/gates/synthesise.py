@@ -12,7 +12,7 @@ from verification.judgement import Candidate, Context, Finding, GateResult, refu
 from verification.synthesize import SynthesisResult, synthesize, technology_digest
 
 NAME = "synthesise"
-VERSION = 2
+VERSION = 3
 DEFAULT_TECHNOLOGY = "osu018"
 
 
