@@ -15,8 +15,12 @@ from hwlib.contracts.schema import Port
 from verification import cache, sandbox, toolchain
 from verification.build import BuildFailed, copy_sources
 
-RUNTIME = ("verilated", "verilated_vpi", "verilated_threads", "verilated_timing", "verilated_cov")
-HEADERS = "runtime.h"
+RUNTIME = {
+    "verilated": "-O3", "verilated_vpi": "-Og", "verilated_threads": "-Og", "verilated_timing": "-Og",
+    "verilated_cov": "-Og",
+}  # fmt: skip
+"""Verilator's own parts, and how each is optimised: a model is as fast as the first."""
+HEADERS, ARCHIVE = "runtime.h", "libruntime.a"
 DEFINES = (
     "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
     "-DVM_TRACE_SAIF=0"
@@ -119,7 +123,7 @@ cd ..
 rest=$!
 {compile_one} -c fast.cc -o fast.o
 wait $rest
-g++ -o sim rest.o fast.o {runtime}/libruntime.a {shlex.join(harness.link)} -lpthread -latomic
+g++ -o sim rest.o fast.o {runtime}/{ARCHIVE} {shlex.join(harness.link)} -lpthread -latomic
 """
 
 
@@ -130,27 +134,41 @@ def _visible(top: str, ports: Sequence[Port]) -> str:
 
 
 def _runtime(optimise: str) -> Path:
-    """Verilator's own objects as an archive, and its headers precompiled, once for this toolchain."""
+    """Verilator's headers precompiled, for models of that optimisation, and beside them its own objects as an archive:
+    once for this toolchain."""
     root = toolchain.verilator_root()
-    key = cache.digest(
-        {"tools": toolchain.fingerprint(), "flags": DEFINES + optimise, "parts": repr((RUNTIME, HEADERS))}
-    )
-    done = cache.entry("verilator-runtime", key)
-    if done.is_dir():
-        return done
+    objects = _archive(root)
+    done = _runtime_entry(HEADERS, optimise)
+    if not done.is_dir():
+        header = f"{optimise} -x c++-header {HEADERS} -o {HEADERS}.gch"
+        _compile(root, [header], f"cp {objects}/{ARCHIVE} .", done, (objects,))
+    return done
+
+
+def _archive(root: Path) -> Path:
+    done = _runtime_entry(ARCHIVE, "")
+    if not done.is_dir():
+        steps = [f"{optimise} -c {root}/include/{name}.cpp -o {name}.o" for name, optimise in RUNTIME.items()]
+        _compile(root, steps, f"ar rcs {ARCHIVE} *.o\nrm *.o", done)
+    return done
+
+
+def _runtime_entry(part: str, optimise: str) -> Path:
+    parts = {"tools": toolchain.fingerprint(), "flags": DEFINES + optimise, "parts": repr((part, RUNTIME, HEADERS))}
+    return cache.entry("verilator-runtime", cache.digest(parts))
+
+
+def _compile(root: Path, steps: Sequence[str], after: str, done: Path, readable: tuple[Path, ...] = ()) -> None:
+    """Run the compiler's `steps` at once, then `after`; what is left becomes the entry `done`."""
     with cache.scratch_folder("runtime") as work:
-        compile_one = f"g++ -std=c++20 -w {optimise} {DEFINES} -I{root}/include -I{root}/include/vltstd"
+        compile_one = f"g++ -std=c++20 -w {DEFINES} -I{root}/include -I{root}/include/vltstd"
         (work / HEADERS).write_text('#include "verilated.h"\n#include "verilated_vpi.h"\n')
-        steps = [f"-c {root}/include/{name}.cpp -o {name}.o" for name in RUNTIME]
-        steps.append(f"-x c++-header {HEADERS} -o {HEADERS}.gch")
         jobs = [f"{compile_one} {step} & j{i}=$!" for i, step in enumerate(steps)]
         waits = [f"wait $j{i}" for i in range(len(steps))]
-        (work / "build.sh").write_text(
-            "\n".join(["set -e", *jobs, *waits, "ar rcs libruntime.a *.o", "rm *.o build.sh"])
-        )
-        _run(work, (root,))
+        (work / "build.sh").write_text("\n".join(["set -e", *jobs, *waits, after, "rm build.sh"]))
+        _run(work, (root, *readable))
         shutil.copytree(work, copy := work.with_name(work.name + "-done"))
-        return cache.publish(copy, "verilator-runtime", key)
+        cache.publish(copy, "verilator-runtime", done.name)
 
 
 def _run(work: Path, readable: tuple[Path, ...]) -> None:
