@@ -257,10 +257,8 @@ def _await_space(told: int) -> None:
 
 def _lives(pid: int) -> bool:
     """Whether a process runs; one that only waits to be collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in "ZX"
 
 
 class _Watch:
@@ -404,36 +402,54 @@ def result_text(path: Path, most: int = 256 << 20) -> str | None:
 class _Process:
     """One process: resident pages, and processor time in clock ticks with that of children it has collected."""
 
-    pid: int
-    parent: int
     pages: int
     ticks: int
 
 
 def _tree(root: int) -> list[_Process]:
     """`root` and its descendants."""
-    children: dict[int, list[_Process]] = {}
+    children = _children if _lists_children() else _by_parent().get
     found: list[_Process] = []
-    for process in _processes():
-        children.setdefault(process.parent, []).append(process)
-        if process.pid == root:
-            found.append(process)
-    pending = list(found)
+    pending = [root]
     while pending:
-        below = children.get(pending.pop().pid, [])
-        found += below
-        pending += below
+        pid = pending.pop()
+        fields = _stat(pid)
+        if fields:
+            found.append(_Process(int(fields[21]), sum(map(int, fields[11:15]))))
+            pending += children(pid) or []
     return found
 
 
-def _processes() -> Iterator[_Process]:
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                fields = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            yield _Process(int(name), int(fields[1]), int(fields[21]), sum(map(int, fields[11:15])))
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process from its state on; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+@lru_cache
+def _lists_children() -> bool:
+    """Whether the kernel lists a process' children: few do not."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that threads of `pid` have started."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # it has ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
+
+
+def _by_parent() -> dict[int, list[int]]:
+    """All processes by the one that started them."""
+    found: dict[int, list[int]] = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if fields := _stat(pid):
+            found.setdefault(int(fields[1]), []).append(pid)
+    return found
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -140,6 +140,16 @@ def test_memory_is_bounded_over_all_processes(mechanism: str, tmp_path: Path) ->
     assert done.stopped == "memory limit of 300 MiB"
 
 
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "looked for"])
+def test_grandchildren_count_whether_or_not_the_kernel_lists_children(
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_lists_children", lambda: listed)
+    script = "(for i in $(seq 60); do sleep 20 & done; wait) & wait"
+    done = sandbox.run(["sh", "-c", script], tmp_path, limits=Limits(seconds=15, processes=30))
+    assert done.stopped == "limit of 30 processes"
+
+
 def test_processes_are_bounded(mechanism: str, tmp_path: Path) -> None:
     script = "for i in $(seq 60); do sleep 20 & done; wait"
     done = sandbox.run(["sh", "-c", script], tmp_path, limits=Limits(seconds=15, processes=30))

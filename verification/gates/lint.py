@@ -64,6 +64,18 @@ def _checks_at(candidate: Candidate, context: Context) -> list[tuple[_Check, dic
 
 def verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
     """What Verilator, all warnings on, finds in the candidate's own files at the parameters `point`."""
+    said = _said("verilator", candidate, point, _run_verilator)
+    if isinstance(said, Finding):
+        return [said]
+    own = {path.name for path in candidate.own_files()}
+    return [
+        Finding(f"Verilator {m['code'] or m['kind']}: {m['text']}", m["file"], int(m["line"]), candidate.scope)
+        for m in _VERILATOR.finditer(said)
+        if m["file"] in own or m["kind"] == "Error"
+    ]
+
+
+def _run_verilator(candidate: Candidate, point: Mapping[str, int]) -> str | Finding:
     with cache.scratch_folder("lint") as work:
         names = copy_sources(candidate.files(), work)
         words = ["verilator", "--lint-only", "-Wall", "--timing", "--language", "1364-2005"]
@@ -71,19 +83,18 @@ def verilator(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
         words += [f"-G{name}={value}" for name, value in sorted(point.items())]
         root = toolchain.verilator_root()
         done = sandbox.run([*words, *names], work, readable=[root], env=verilate.environment(), limits=LIMITS)
-    own = {path.name for path in candidate.own_files()}
-    found = [
-        Finding(f"Verilator {m['code'] or m['kind']}: {m['text']}", m["file"], int(m["line"]), candidate.scope)
-        for m in _VERILATOR.finditer(done.output)
-        if m["file"] in own or m["kind"] == "Error"
-    ]
-    if not found and done.returncode != 0 and not _VERILATOR.search(done.output):
-        said = done.stopped or (done.output.strip().splitlines() or ["no output"])[-1]
-        return [Finding(f"Verilator failed: {said}", block=candidate.scope)]
-    return found
+    if done.stopped or (done.returncode != 0 and not _VERILATOR.search(done.output)):
+        last = done.stopped or (done.output.strip().splitlines() or ["no output"])[-1]
+        return Finding(f"Verilator failed: {last}", block=candidate.scope)
+    return done.output
 
 
 def _yosys(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
+    said = _said("yosys", candidate, point, _run_yosys)
+    return [said] if isinstance(said, Finding) else [*_latches(said, candidate), *_checks(said, candidate)]
+
+
+def _run_yosys(candidate: Candidate, point: Mapping[str, int]) -> str | Finding:
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
     memory = yosys.MEMORY_CELL
     with cache.scratch_folder("check") as work:
@@ -101,12 +112,32 @@ dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
         try:
             done = yosys.run(script, work, LIMITS)
         except yosys.YosysFailed as error:
-            return [Finding(error.what, error.file, error.line, candidate.scope)]
+            return Finding(error.what, error.file, error.line, candidate.scope)
         log, latches = sandbox.result_text(work / "yosys.log"), sandbox.result_text(work / "latches.il")
     if log is None or latches is None:
-        return [Finding("Yosys left no report that can be read", block=candidate.scope)]
-    log += done.output
-    return [*_latches(latches, candidate), *_checks(log, candidate)]
+        return Finding("Yosys left no report that can be read", block=candidate.scope)
+    return f"{log}\n{done.output}\n{latches}"
+
+
+def _said(
+    tool: str,
+    candidate: Candidate,
+    point: Mapping[str, int],
+    run_tool: Callable[[Candidate, Mapping[str, int]], str | Finding],
+) -> str | Finding:
+    """What `tool` prints about these files at `point`, or why it does not: a whole design and its top ask the same."""
+    about = repr((VERSION, tool, candidate.top, sorted(point.items()), toolchain.fingerprint()))
+    key = cache.digest({"about": about, "files": cache.digest_files(candidate.files())})
+    done = cache.entry("lint", key)
+    if not done.is_dir():
+        said = run_tool(candidate, point)
+        if isinstance(said, Finding):
+            return said
+        with cache.scratch_folder("said") as work:
+            (work / "result").mkdir()
+            (work / "result" / "said").write_text(said)
+            done = cache.publish(work / "result", "lint", key)
+    return (done / "said").read_text()
 
 
 def _latches(dump: str, candidate: Candidate) -> list[Finding]:
