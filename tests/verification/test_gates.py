@@ -131,6 +131,17 @@ def test_every_gate_says_the_name_it_is_found_by() -> None:
     assert [gates.gate(name).NAME for name in gates.GATES] == list(gates.GATES)
 
 
+@pytest.mark.parametrize(("jobs", "beside"), [(1, False), (2, True)])
+def test_what_ran_beside_a_refusal_is_not_in_the_verdict(
+    jobs: int, beside: bool, faked: Callable[..., list[tuple[str, str]]], expert: Design, evidence: Evidence
+) -> None:
+    judged = faked(integrate=("design",))
+    results = gates.verdict(Candidate(expert), replace(QUICK, jobs=jobs), evidence=evidence)
+    assert (results[-1].gate, results[-1].passed) == ("integrate", False)
+    assert (("synthesise", "design") in judged) == beside
+    assert "netlist" not in {gate for gate, _ in judged}
+
+
 def test_a_design_is_judged_by_all_gates_in_order(
     faked: Callable[..., list[tuple[str, str]]], expert: Design, evidence: Evidence
 ) -> None:
