@@ -149,7 +149,9 @@ def test_a_design_is_judged_by_all_gates_in_order(
     results = gates.verdict(Candidate(expert), replace(QUICK, jobs=3), evidence=evidence)
     names = ["policy", "lint", "simulate", "sealed", "prove", "integrate", "synthesise", "netlist", "memorisation"]
     assert [(r.gate, r.scope, r.passed) for r in results] == [(name, "design", True) for name in names]
-    assert list(dict.fromkeys(gate for gate, _ in judged)) == names
+    begun = list(dict.fromkeys(gate for gate, _ in judged))
+    assert begun[:5] == names[:5]
+    assert (set(begun[5:7]), set(begun[7:])) == (set(names[5:7]), set(names[7:]))  # these run side by side
     for name in names:
         scopes = [scope for gate, scope in judged if gate == name]
         blocks = contracts.names() if name in gates.BLOCK_GATES else ()

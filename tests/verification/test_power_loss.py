@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,13 +40,22 @@ class Interrupted(BaseException):
 
 
 def judge(gate: str, evidence: Path, progress: object) -> None:
-    """The first gate and then `gate`, on a block where it judges blocks, else on the expert."""
+    """The first gate and `gate`, on a block where it judges blocks, else on the whole design beside `evidence`."""
     whole = gate not in gates.BLOCK_GATES
     base = gate_context(read_spec(SPEC)) if whole else Context(transactions=30, simulators=("icarus",))
     context = replace(base, jobs=1, progress=progress)  # type: ignore[arg-type]
-    design: Design = read_design(EXPERT)
+    design: Design = read_design(evidence.parent / "design")
     candidate = Candidate(design) if whole else Candidate(design, BLOCK)
     gates.verdict(candidate, context, list(dict.fromkeys([FIRST, gate])), Evidence(evidence))
+
+
+def fresh_design(beside: Path, word: str) -> None:
+    """A copy of the expert beside the evidence, its block with a comment that no tool has seen: what tools said of
+    other text is kept, and a gate could end before it is killed."""
+    folder = beside.parent / "design"
+    shutil.copytree(EXPERT, folder, dirs_exist_ok=True)
+    text = (EXPERT / "rtl" / f"{BLOCK}.v").read_text()
+    (folder / "rtl" / f"{BLOCK}.v").write_text(f"{text}// {word}\n")
 
 
 def kill_within(gate: str, evidence: Path, pause_s: float) -> None:
@@ -106,7 +116,8 @@ def processes_in(folder: Path) -> list[str]:
 def test_only_the_gate_that_was_killed_runs_again(gate: str, tmp_path: Path) -> None:
     dice = random.Random(gate)
     evidence = tmp_path / "evidence"
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
+        fresh_design(evidence, f"{time.time_ns()} {turn}")
         kill_within(gate, evidence, dice.uniform(0, 0.25))
         store = Evidence(evidence)
         kept = list(evidence.rglob("*.json"))
@@ -118,6 +129,7 @@ def test_only_the_gate_that_was_killed_runs_again(gate: str, tmp_path: Path) -> 
 
 def test_a_killed_run_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTLOOM_CACHE", str(tmp_path / "cache"))
+    fresh_design(tmp_path / "evidence", "")
     kill_within("policy", tmp_path / "evidence", 0.2)
     assert processes_in(tmp_path / "cache") == []
 
