@@ -204,7 +204,7 @@ def _mapping_script(design: rtlil.Design, name: str, technology: Technology) -> 
     coarse = "-extra-map adders.v" if technology.adders else ""
     found, adders = ("extract_fa -fa\n", "techmap -map adders.v\nopt_clean\n") if technology.adders else ("", "")
     once, joined = "", ""
-    if repeated := _repeated(design, name):
+    if repeated := _repeated(design, name):  # named in the script, as what is mapped is kept by it
         once = "-hieropt"
         joined = f"# {' '.join(repeated)}\nsetattr -mod -unset {_KEEP}\nflatten\nopt -fast\n"
     return f"""read_rtlil block.il

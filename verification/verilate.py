@@ -137,9 +137,9 @@ def _runtime(optimise: str) -> Path:
     """Verilator's headers precompiled, for models of that optimisation, and beside them its own objects as an archive:
     once for this toolchain."""
     root = toolchain.verilator_root()
-    objects = _archive(root)
     done = _runtime_entry(HEADERS, optimise)
     if not done.is_dir():
+        objects = _archive(root)
         header = f"{optimise} -x c++-header {HEADERS} -o {HEADERS}.gch"
         _compile(root, [header], f"cp {objects}/{ARCHIVE} .", done, (objects,))
     return done

@@ -44,8 +44,7 @@ def run(script: str, folder: Path, limits: Limits | None = None) -> Completed:
     """Run `script` in `folder`, where all its files must be. Raises YosysFailed if it does not end well."""
     toolchain.require("yosys")
     (folder / "script.ys").write_text(script)
-    with _PREPARING:
-        code = prepared()
+    code = prepared()
     env = {"YOWASP_CACHE_DIR": str(code), "YOWASP_MOUNT": "/=.", "PYTHONDONTWRITEBYTECODE": "1"}
     words = [sys.executable, "-c", _CALL, "-Q", "-T", "-l", "yosys.log", "-q", "script.ys"]
     done = sandbox.run(words, folder, readable=[code], env=env, limits=limits or Limits(seconds=600))
@@ -58,18 +57,21 @@ def run(script: str, folder: Path, limits: Limits | None = None) -> Completed:
 def prepared() -> Path:
     """The folder of Yosys' compiled machine code, made on first use (half a minute) unless set-up did so."""
     key = f"yosys-{toolchain.tool('yosys').version}"
-    done = cache.entry("yowasp", key)
-    if done.is_dir():
-        return done
-    with cache.scratch_folder("yowasp") as work:
-        folder = work / "code"
-        users = Path(platformdirs.user_cache_dir("YoWASP", appauthor=False))
-        if users.is_dir():
-            shutil.copytree(users, folder)
-        folder.mkdir(exist_ok=True)
-        call = [sys.executable, "-c", _CALL, "-q", "-p", ""]
-        subprocess.run(call, env={"YOWASP_CACHE_DIR": str(folder), "HOME": str(work)}, capture_output=True, check=True)
-        return cache.publish(folder, "yowasp", key)
+    with _PREPARING:
+        done = cache.entry("yowasp", key)
+        if done.is_dir():
+            return done
+        with cache.scratch_folder("yowasp") as work:
+            folder = work / "code"
+            users = Path(platformdirs.user_cache_dir("YoWASP", appauthor=False))
+            if users.is_dir():
+                shutil.copytree(users, folder)
+            folder.mkdir(exist_ok=True)
+            call = [sys.executable, "-c", _CALL, "-q", "-p", ""]
+            subprocess.run(
+                call, env={"YOWASP_CACHE_DIR": str(folder), "HOME": str(work)}, capture_output=True, check=True
+            )
+            return cache.publish(folder, "yowasp", key)
 
 
 def _reason(done: Completed) -> str:

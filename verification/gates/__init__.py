@@ -125,10 +125,7 @@ def quick_verdict(candidate: Candidate, context: Context, evidence: Evidence | N
         raise InputError("a quick verdict is of one block", "--quick", "name it with --block")
     hasty = replace(context, quick=True, jobs=1)
     toolchain.fingerprint()  # once, and not by every thread
-    with ThreadPoolExecutor(len(QUICK_GATES)) as pool:
-        results = list(pool.map(lambda name: judge(name, candidate, hasty, evidence), QUICK_GATES))
-    refused = next((i for i, result in enumerate(results) if not result.passed), len(results))
-    return results[: refused + 1]
+    return _side_by_side(QUICK_GATES, candidate, hasty, evidence)
 
 
 def verdict(
@@ -140,12 +137,20 @@ def verdict(
     """
     results: list[GateResult] = []
     for stage in _stages(candidate, context, names):
-        with ThreadPoolExecutor(len(stage)) as pool:
-            for result in pool.map(lambda name: judge(name, candidate, context, evidence), stage):
-                results.append(result)
-                if not result.passed:
-                    return results
+        results += _side_by_side(stage, candidate, context, evidence)
+        if not results[-1].passed:
+            break
     return results
+
+
+def _side_by_side(
+    names: Sequence[str], candidate: Candidate, context: Context, evidence: Evidence | None
+) -> list[GateResult]:
+    """The gates at once; results up to the first refusal in their order."""
+    with ThreadPoolExecutor(len(names)) as pool:
+        results = list(pool.map(lambda name: judge(name, candidate, context, evidence), names))
+    refused = next((i for i, result in enumerate(results) if not result.passed), len(results))
+    return results[: refused + 1]
 
 
 def _stages(candidate: Candidate, context: Context, names: Sequence[str] | None) -> list[list[str]]:
