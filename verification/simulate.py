@@ -132,7 +132,7 @@ def build(
     if coverage:
         main = f'#include "verilated_cov.h"\n{main}'.replace("top->final();", f"top->final();\n{_WRITE_COVERAGE}")
     link = (f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator")
-    harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports), coverage=coverage)
+    harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports), split=False, coverage=coverage)
     return verilate.build(files, block, parameters, harness)
 
 

@@ -202,7 +202,7 @@ def _mapping_script(design: rtlil.Design, name: str, technology: Technology) -> 
     avoid = " ".join(f"-dont_use {cell}" for cell in technology.avoid)  # quotes would become part of the pattern
     constraint = "-constr abc.constr" if technology.driver else ""
     coarse = "-extra-map adders.v" if technology.adders else ""
-    found, adders = ("extract_fa -fa\n", "techmap -map adders.v\nopt_clean\n") if technology.adders else ("", "")
+    found, adders = ("extract_fa -fa\n", "techmap -map adders.v\n") if technology.adders else ("", "")
     once, joined = "", ""
     if repeated := _repeated(design, name):  # named in the script, as what is mapped is kept by it
         once = "-hieropt"
@@ -214,9 +214,8 @@ synth -flatten {once} -noabc {coarse} -run coarse:check
 opt -fast
 abc -liberty cells.lib {avoid} {constraint} -script abc.script
 setundef -zero
-opt_clean
-splitnets
 opt_clean -purge
+splitnets
 read_liberty -lib cells.lib
 rename -wire -suffix _cell
 tee -q -o result/stat.json stat -json -liberty cells.lib

@@ -34,10 +34,11 @@ class Net:
             return 0
         if b == 1 or a == b:
             return a
-        if (a, b) not in self._known:
-            self._known[a, b] = 2 * len(self._nodes)
+        known = self._known.get((a, b))
+        if known is None:
+            known = self._known[a, b] = 2 * len(self._nodes)
             self._nodes.append((a, b))
-        return self._known[a, b]
+        return known
 
     def either(self, a: int, b: int) -> int:
         """The literal of an or."""
@@ -126,8 +127,9 @@ class Run:
             for literal, value in zip(graph.names[name], word, strict=True):
                 values[literal >> 1] = value
         values += self._state
-        for a, b in graph.ands:
-            values.append(net.both(values[a >> 1] ^ (a & 1), values[b >> 1] ^ (b & 1)))
+        for left, right in graph.ands:
+            a, b = values[left >> 1] ^ (left & 1), values[right >> 1] ^ (right & 1)
+            values.append(a * b if a < 2 or b < 2 else net.both(a, b))  # most are constants: 0 and 1 need no call
         self._state = [values[latch.following >> 1] ^ (latch.following & 1) for latch in graph.latches]
         return {name: tuple(values[x >> 1] ^ (x & 1) for x in literals) for name, literals in graph.names.items()}
 

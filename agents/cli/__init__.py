@@ -83,6 +83,7 @@ def main() -> None:
     """Entry point of the `rtloom` command."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read what every package says of itself
     gc.freeze()  # what was imported stays: the collector need not look at it again
+    gc.set_threshold(50_000, 20, 100)  # records of simulations are millions of objects that form no cycles
     sys.exit(run(sys.argv[1:]))
 
 

@@ -7,8 +7,10 @@ and when and how each run finished.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from hwlib import isa
@@ -292,7 +294,9 @@ class _Case:
 
 
 def _between(transfers: Sequence[Seen], begin: int, end: int) -> list[Seen]:
-    return [s for s in transfers if begin <= s.cycle < end]
+    """Those of these cycles; `transfers` are in their order."""
+    first, last = (bisect_left(transfers, cycle, key=attrgetter("cycle")) for cycle in (begin, end))
+    return list(transfers[first:last])
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,12 @@ def _run_yosys(candidate: Candidate, point: Mapping[str, int]) -> str | Finding:
         script = f"""read_verilog {" ".join(names)}
 {box}hierarchy -check -top {candidate.top} {words}
 proc
-flatten
-check
+design -push-copy
 opt_clean
-select -write latches.sel t:$dlatch t:$adlatch t:$dlatchsr
 dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
+design -pop
+flatten -noscopeinfo
+check
 """
         try:
             done = yosys.run(script, work, LIMITS)
