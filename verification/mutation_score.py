@@ -39,8 +39,8 @@ Progress = Callable[[str], None]
 class Survivor:
     """A fault the quick bench does not find, and its fate.
 
-    full, sealed, prove: the bench at its full budget finds it, or at the sealed gate's strictness, or a property the
-    prove gate tries. equivalent: proved without effect. unproved: held to be without effect a contract speaks of, or
+    full, sealed, prove: the bench finds it at what the gate `simulate` runs at one point, or at the sealed gate's
+    strictness, or a property the prove gate tries. equivalent: proved without effect. unproved: held to be without effect a contract speaks of, or
     beyond what can be run, for `reason`. open: none of these.
     """
 
@@ -110,8 +110,8 @@ def measure(
 ) -> Score:
     """Plant `count` faults in `block` at its first bench point and let its bench find them, in Verilator.
 
-    The quick budget first; what it leaves meets the full budget, scenarios as strict as the sealed gate's and, with
-    `proofs`, the prove gate and the search for a proof of equivalence; faults evidently without effect count as
+    The quick budget first; what it leaves meets the point's share of the full budget, scenarios as strict as the sealed
+    gate's and, with `proofs`, the prove gate and the search for a proof of equivalence; faults evidently without effect count as
     equivalent either way. Raises InputError if the fault-free netlist does not pass the bench.
     """
     begin = time.monotonic()
@@ -140,7 +140,7 @@ def _fates(mutants: Mutants, left: list[int], seed: int, proofs: bool) -> dict[i
     fates: dict[int, Fate] = dict.fromkeys(left, "open")
     fates |= dict.fromkeys(evident(mutants) & fates.keys(), "equivalent")
     budgets: tuple[tuple[Fate, Any], ...] = (
-        ("full", bench(mutants.block)(mutants.point, seed, TRANSACTIONS)),
+        ("full", bench(mutants.block)(mutants.point, seed, _share(mutants.block))),
         ("sealed", sealed.stimulus(mutants.block, mutants.point, seed)),
     )
     for name, scenarios in budgets:
@@ -151,6 +151,11 @@ def _fates(mutants: Mutants, left: list[int], seed: int, proofs: bool) -> dict[i
         if proofs and fates.get(mutation.number) == "open":
             fates[mutation.number] = _settled(mutants, mutation)
     return fates
+
+
+def _share(block: str) -> int:
+    """Transactions that the gate `simulate` runs at one point: a design's own may be one more than the bench's."""
+    return -(-TRANSACTIONS // (len(contracts.load(block).bench_points) + 1))
 
 
 def _settled(mutants: Mutants, mutation: Mutation) -> Fate:

@@ -11,7 +11,7 @@ from verification.build import copy_sources
 from verification.judgement import Candidate, Context, Finding, GateResult
 
 NAME = "lint"
-VERSION = 3
+VERSION = 4
 LIMITS = sandbox.Limits(seconds=180, memory_bytes=4 << 30)
 
 _VERILATOR = re.compile(
