@@ -40,8 +40,8 @@ class Survivor:
     """A fault the quick bench does not find, and its fate.
 
     full, sealed, prove: the bench finds it at what the gate `simulate` runs at one point, or at the sealed gate's
-    strictness, or a property the prove gate tries. equivalent: proved without effect. unproved: held to be without effect a contract speaks of, or
-    beyond what can be run, for `reason`. open: none of these.
+    strictness, or a property the prove gate tries. equivalent: proved without effect. unproved: held to be without
+    effect a contract speaks of, or beyond what can be run, for `reason`. open: none of these.
     """
 
     fault: str
@@ -111,8 +111,8 @@ def measure(
     """Plant `count` faults in `block` at its first bench point and let its bench find them, in Verilator.
 
     The quick budget first; what it leaves meets the point's share of the full budget, scenarios as strict as the sealed
-    gate's and, with `proofs`, the prove gate and the search for a proof of equivalence; faults evidently without effect count as
-    equivalent either way. Raises InputError if the fault-free netlist does not pass the bench.
+    gate's and, with `proofs`, the prove gate and the search for a proof of equivalence; faults evidently without effect
+    count as equivalent either way. Raises InputError if the fault-free netlist does not pass the bench.
     """
     begin = time.monotonic()
     point = dict(contracts.load(block).bench_points[0])
