@@ -113,6 +113,15 @@ def crossed_body(rng: random.Random, queue: int, machine: Machine) -> list[int]:
     return [isa.encode(i) for i in (*gemms, _instruction(rng, "LOAD", machine, (0, 0, 0, 0)))]
 
 
+def gathered_body(rng: random.Random, rounds: int, machine: Machine) -> list[int]:
+    """A LOAD, then rounds of one instruction for each engine, all of which wait for the LOAD of the round before."""
+    words = [legal_word(rng, "LOAD", machine)]
+    for loads in range(1, rounds + 1):
+        operations = rng.sample(["LOAD", "STORE", "GEMM", "ADD"], 4)
+        words += [isa.encode(_instruction(rng, op, machine, (loads, 0, 0, 0))) for op in operations]
+    return words
+
+
 def legal_word(rng: random.Random, op: str, machine: Machine) -> int:
     """One legal instruction that waits for nothing."""
     return isa.encode(_instruction(rng, op, machine, (0, 0, 0, 0)))

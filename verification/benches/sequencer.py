@@ -22,6 +22,7 @@ from verification.benches.programs import (
     Program,
     crossed_body,
     defects,
+    gathered_body,
     legal_word,
     program,
     random_body,
@@ -94,6 +95,7 @@ _PLANS = (
     _Plan("slow-memory", latency=(20, 60), bus_stall=0.5),
     _Plan("many", (136, 150), waiting=0.9, stall=0.05, retire=(1, 6), latency=(1, 4), bus_stall=0.05, even=True),
     _Plan("late", (40, 60), waiting=0, stall=0.02, retire=(250, 400), latency=(1, 4), bus_stall=0.02, even=True),
+    _Plan("together", (40, 60), stall=0, retire=(100, 100), latency=(1, 2), bus_stall=0),
     _Plan("reset", (20, 40), reset=True),
     _Plan("illegal", (0, 6), fault=Fault.ILLEGAL_INSTRUCTION),
     _Plan("reserved", stall=0, latency=(1, 1), bus_stall=0, fault=Fault.ILLEGAL_INSTRUCTION, reserved=12),
@@ -174,9 +176,13 @@ def _programs(rng: random.Random, plan: _Plan, point: Mapping[str, int], count: 
         return _failing_programs(rng, plan, machine)
     made: list[Program] = []
     while sum(len(p.words) - 1 for p in made) < count:
-        body = random_body(rng, rng.randint(*plan.body), plan.waiting, machine, plan.even)
+        size = rng.randint(*plan.body)
         if plan.name == "waits" and not made:
             body = crossed_body(rng, point["QUEUE"], machine)
+        elif plan.name == "together":  # so that all engines retire in one cycle
+            body = gathered_body(rng, size // len(Engine), machine)
+        else:
+            body = random_body(rng, size, plan.waiting, machine, plan.even)
         made.append(program(rng, _address(rng, len(made)), body, Fault.NONE))
     return made
 
