@@ -21,6 +21,7 @@ from verification.benches.row_blocks import (
     Style,
     column_words,
     late,
+    lower_param,
     random_param,
     slow_answer,
     upper_param,
@@ -44,6 +45,10 @@ EXTREMES = (-128, -127, -1, 0, 1, 126, 127)
 ADD, MULTIPLY, ROTATE = 0, 1, 2
 OPERAND_BITS = {ADD: 8, MULTIPLY: 15, ROTATE: 16}
 PLANE_BITS = 8
+EXACT, SMALL = 0.15, 12
+"""Share of the beats in which everything is so small that no bit of a result is lost, and how small operands are."""
+CARRIED = 0xFFFF << 16
+"""Bits of a bias that decide whether what is added carries into its upper part: all set, one or none, mostly."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,12 @@ def _scenario(style: Style, lanes: int, count: int, seed: int) -> Scenario:
 def _append(rng: np.random.Generator, work: _Stimulus, style: Style, kind: _Kind, lanes: int) -> None:
     """A beat, or a pair of rotate."""
     columns = 2 if kind.op == ROTATE else 1
-    a, high, b = (_operands(rng, style, lanes, columns) for _ in range(3))
-    first, second = _params(rng, style, kind)
+    if rng.random() < EXACT:  # so that the last bit of all that is added shows
+        a, high, b = (rng.integers(-most, most, (lanes, columns)) for most in (SMALL, 1, SMALL))
+        first, second = lower_param(rng), lower_param(rng)
+    else:
+        a, high, b = (_operands(rng, style, lanes, columns) for _ in range(3))
+        first, second = _params(rng, style, kind)
     low_plane, high_plane = _result(kind, a, high, b, first, second)
     last = len(work.beats) + columns - 1
     for words in zip(*(column_words(x) for x in (a, high, b, low_plane, high_plane)), strict=True):
@@ -146,7 +155,7 @@ def _operands(rng: np.random.Generator, style: Style, lanes: int, columns: int) 
 def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[RequantParams, RequantParams]:
     """The first operand's parameters, and the second's: a multiplier, and a bias and shift that must be ignored."""
     first, second = random_param(rng, kind.bits), random_param(rng, kind.bits)
-    if rng.random() < (0.6 if style.name == "corners" else 0.25):
+    if rng.random() < (0.6 if style.name == "corners" else 0.35):
         return _edge_param(rng, kind), RequantParams(int(rng.choice([0, 0, -1, 2])), second.bias, second.shift)
     near = int(np.clip(first.mult + rng.integers(-200, 200), -(1 << 15), (1 << 15) - 1))
     return first, (RequantParams(near, second.bias, second.shift) if rng.random() < 0.5 else second)
@@ -155,8 +164,11 @@ def _params(rng: np.random.Generator, style: Style, kind: _Kind) -> tuple[Requan
 def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
     """Parameters that leave u as it is, bring it by their bias to the edge of saturation, set one bit of the sum, or
     show the sum's upper bits: a large bias and shift, and any multiplier."""
-    if rng.random() < 0.4:
-        return upper_param(rng)
+    if rng.random() < 0.6:
+        upper = upper_param(rng)
+        some = rng.choice([0, CARRIED, 0x80 << 16, 1 << rng.integers(16, 32)])
+        bias = upper.bias if rng.random() < 0.3 else upper.bias & ~CARRIED | int(some)
+        return RequantParams(upper.mult, bias, upper.shift)
     if rng.random() < 0.3:
         bias = int(rng.choice([-1, 1])) << int(rng.integers(0, 39))
         return RequantParams(0, bias, int(rng.integers(1, SHIFT_MAX + 1)))
