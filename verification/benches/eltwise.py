@@ -166,8 +166,8 @@ def _edge_param(rng: np.random.Generator, kind: _Kind) -> RequantParams:
     show the sum's upper bits: a large bias and shift, and any multiplier."""
     if rng.random() < 0.6:
         upper = upper_param(rng)
-        some = rng.choice([0, CARRIED, 0x80 << 16, 1 << rng.integers(16, 32)])
-        bias = upper.bias if rng.random() < 0.3 else upper.bias & ~CARRIED | int(some)
+        some = int(rng.choice([0, CARRIED, 0x80 << 16, 1 << int(rng.integers(16, 32))]))
+        bias = upper.bias if rng.random() < 0.3 else upper.bias & ~CARRIED | some
         return RequantParams(upper.mult, bias, upper.shift)
     if rng.random() < 0.3:
         bias = int(rng.choice([-1, 1])) << int(rng.integers(0, 39))
