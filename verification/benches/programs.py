@@ -227,14 +227,16 @@ def _load_with(rng: random.Random, flag: str, machine: Machine) -> int:
 
 
 def _outside(rng: random.Random, machine: Machine) -> Iterator[int]:
-    """One address past the scratchpad."""
+    """One address past the scratchpad; of a transfer by each bit that it must not have."""
     for name, addresses in ADDRESSES.items():
         for address in addresses:
-            word = _plain(name, legal_word(rng, name, machine))
-            if name == "LOAD":
-                word = _replace(word, isa.BY_NAME[name].field("space"), 0)
             past = rng.choice((machine.words, 1 << 15, rng.randrange(machine.words, 1 << 16)))
-            yield _replace(word, isa.BY_NAME[name].field(address), past)
+            above = [1 << bit for bit in range(machine.words.bit_length() - 1, 16)] if name in SPACES else []
+            for value in (past, *above):
+                word = _plain(name, legal_word(rng, name, machine))
+                if name == "LOAD":
+                    word = _replace(word, isa.BY_NAME[name].field("space"), 0)
+                yield _replace(word, isa.BY_NAME[name].field(address), value)
 
 
 def _replace(word: int, field: isa.Field, value: int) -> int:
