@@ -95,6 +95,8 @@ def _yosys(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
 
 
 def _run_yosys(candidate: Candidate, point: Mapping[str, int]) -> str | Finding:
+    """What Yosys prints: the latches that something in their module uses, then loops and drivers of all modules as one.
+    Of all as one what is unused would take longer to leave out than the loops to find."""
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
     memory = yosys.MEMORY_CELL
     with cache.scratch_folder("check") as work:
