@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.machinery
+import importlib.util
 import json
 import shutil
 import sys
@@ -179,6 +180,18 @@ def _libpython() -> str:
     return str(path)
 
 
+@lru_cache
+def _entry_point() -> str:
+    """What `cocotb_tools.config.pygpi_entry_point` gives, without importing cocotb here: that takes as long as a small
+    simulation."""
+    package = importlib.util.find_spec("cocotb")
+    places = package.submodule_search_locations if package else None
+    module = importlib.machinery.PathFinder.find_spec("simulator", places)
+    if module is None or module.origin is None:
+        return str(cocotb_tools.config.pygpi_entry_point())
+    return f"{Path(module.origin).resolve()},initialize"
+
+
 def run_environment(block: str, seed: int) -> dict[str, str]:
     """Environment variables of a cocotb run of `block`."""
     return {
@@ -190,7 +203,7 @@ def run_environment(block: str, seed: int) -> dict[str, str]:
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "COCOTB_REWRITE_ASSERTION_FILES": "",
         "PYGPI_PYTHON_BIN": sys.executable,
-        "GPI_USERS": f"{_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
+        "GPI_USERS": f"{_libpython()};{_entry_point()}",
         "PYTHONPATH": ".",
         "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",

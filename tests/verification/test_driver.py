@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cocotb_tools.config
 import pytest
 
 from hwlib.contracts.schema import Interface
 from tests.verification.duts import GOOD_BODY, slice_contract, slice_module, slice_scenario, write
 from verification.benches.scenario import AxiMemory, Scenario
-from verification.simulate import ScenarioResult, Simulator, simulate
+from verification.simulate import ScenarioResult, Simulator, run_environment, simulate
 
 SIMULATORS: tuple[Simulator, ...] = ("icarus", "verilator")
 
@@ -232,3 +233,8 @@ def test_axi_rules_are_checked(change: dict[str, object], words: str, tmp_path: 
     result = axi(tmp_path, **change)  # type: ignore[arg-type]
     assert not result.passed
     assert words in result.why
+
+
+def test_cocotb_is_entered_where_it_says() -> None:
+    """The entry is found without importing cocotb; it must stay the one cocotb names."""
+    assert run_environment("array", 1)["GPI_USERS"].endswith(f";{cocotb_tools.config.pygpi_entry_point()}")
