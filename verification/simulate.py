@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -134,6 +134,8 @@ def build(
         main = f'#include "verilated_cov.h"\n{main}'.replace("top->final();", f"top->final();\n{_WRITE_COVERAGE}")
     link = (f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator")
     harness = verilate.Harness({"main.cpp": main}, link, ports=tuple(ports), split=False, coverage=coverage)
+    # Not inlined, what stands many times is compiled once, in half the time; long runs of deep arrays are slower so.
+    harness = replace(harness, verilator=(*harness.verilator, "-fno-inline"))
     return verilate.build(files, block, parameters, harness)
 
 

@@ -1,8 +1,5 @@
 """Builds Verilator models: the runtime and its headers compiled once, results cached by content. Parsing the headers
 would be most of the time of a small model.
-
-Modules are not inlined: what stands many times, as the columns of an array, is then compiled once for all its places,
-which halves the time of a large model, and the model runs as fast.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ DEFINES = (
     "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
     "-DVM_TRACE_SAIF=0"
 )
-VERILATOR = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-assert", "-fno-inline")
+VERILATOR = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-assert")
 BUILD_LIMITS = sandbox.Limits(seconds=600, memory_bytes=6 << 30)
 _MAKING_RUNTIME = threading.Lock()
 """Models built at once all want the runtime first: one makes it, the others wait."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hwlib.design import Design, platform_files
 from verification import toolchain, verilate
 
-LARGE = 1024
-"""MACs a cycle from which g++ takes longer to optimise the model than most workloads to run."""
+FLATTENED = 1024
+"""MACs a cycle of the largest array whose model is one piece of code, which is faster; of a larger one Verilator and
+g++ would take more memory and minutes than a build may have."""
 _HARNESS = Path(__file__).with_name("harness.cpp")
 
 
@@ -18,6 +20,7 @@ def build_simulator(design: Design) -> Path:
     Raises BuildFailed (an InputError) with the compiler's first complaint, and when the build exceeds its limits.
     """
     toolchain.require("verilator", "g++", "perl")
-    optimise = "-O1" if design.manifest.macs_per_cycle > LARGE else "-O2"
-    harness = verilate.Harness({"harness.cpp": _HARNESS.read_text()}, optimise=optimise)
+    harness = verilate.Harness({"harness.cpp": _HARNESS.read_text()}, optimise="-O3")
+    if design.manifest.macs_per_cycle > FLATTENED:
+        harness = replace(harness, optimise="-O1", verilator=(*harness.verilator, "-fno-inline"))
     return verilate.build((*platform_files(), *design.rtl), "top", design.manifest.parameters, harness)
