@@ -1,6 +1,5 @@
 """Builds Verilator models: the runtime and its headers compiled once, results cached by content. Parsing the headers
-would be most of the time of a small model.
-"""
+would be most of the time of a small model."""
 
 from __future__ import annotations
 
@@ -26,7 +25,8 @@ DEFINES = (
     "-DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_TRACE_VCD=0 "
     "-DVM_TRACE_SAIF=0"
 )
-VERILATOR = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-assert")
+LENIENT = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-assert")
+"""What Verilator warns of stops no build: of a design the gate `lint` judges it."""
 BUILD_LIMITS = sandbox.Limits(seconds=600, memory_bytes=6 << 30)
 _MAKING_RUNTIME = threading.Lock()
 """Models built at once all want the runtime first: one makes it, the others wait."""
@@ -70,7 +70,7 @@ def build(files: Sequence[Path], top: str, parameters: Mapping[str, int], harnes
                 )
             ),
             "tools": toolchain.fingerprint(),
-            "flags": repr((DEFINES, VERILATOR)),
+            "flags": repr((DEFINES, LENIENT)),
         }
     )
     done = cache.entry("verilator", key) / "sim"
@@ -100,7 +100,7 @@ def environment() -> dict[str, str]:
 
 
 def _script(names: Sequence[str], top: str, parameters: Mapping[str, int], harness: Harness, runtime: Path) -> str:
-    words = ["verilator", "--cc", "--prefix", "Vtop", "--top-module", top, "-Mdir", "obj", *VERILATOR]
+    words = ["verilator", "--cc", "--prefix", "Vtop", "--top-module", top, "-Mdir", "obj", *LENIENT]
     words += [*harness.verilator, *[f"-G{name}={value}" for name, value in sorted(parameters.items())]]
     words += ["--vpi", "ports.vlt"] if harness.ports else []
     words += ["--coverage-line", "--coverage-toggle"] if harness.coverage else []

@@ -24,8 +24,6 @@ TOOLS: Mapping[Simulator, tuple[str, ...]] = {
     "verilator": ("verilator", "g++", "perl"),
 }
 _MAIN = Path(__file__).with_name("main.cpp")
-_LINT = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-assert")
-"""What Verilator warns of in a suite's bench or answer is left to the suite's authors: only the bench judges."""
 
 
 def grade(layout: Layout, problem: Problem, answer: str, simulator: Simulator, *, trusted: bool = False) -> Grade:
@@ -58,7 +56,8 @@ def compiles(problem: Problem, answer: str, simulator: Simulator) -> Grade:
             env = dict[str, str]()
         else:
             root = toolchain.verilator_root()
-            words, folders = ["verilator", "--lint-only", "--timing", *_LINT], [root]
+            # Warnings of a suite's bench or answer are left to the suite's authors: only the bench judges.
+            words, folders = ["verilator", "--lint-only", "--timing", *verilate.LENIENT], [root]
             env = verilate.environment()
         done = sandbox.run(
             [*words, problem.answer_file], work, readable=folders, env=env, limits=COMPILE_LIMITS
