@@ -17,8 +17,8 @@ CORNERS = (-128, -127, -1, 0, 1, 127)
 LARGE = 1 << 23
 """What a sum of the scenario of large ones comes to at least, nearly."""
 SHORT_RUN, SHORT_BEATS = 100, 128
-"""A run of fewer transactions than the first sums at most so many beats of large ones: with few products a beat, the
-whole of it would be most of a quick run's time."""
+"""A run of fewer transactions than the first sums at most so many beats of large ones, and of a wide array two tiles
+in each scenario instead of three: these would be most of a quick run's time."""
 START_CYCLES = 8
 """How late a full-rate run may start; from then on it takes a beat every cycle."""
 
@@ -59,7 +59,8 @@ def scenarios(point: Mapping[str, int], seed: int, transactions: int) -> list[Sc
         _Style("large", (_large_beats(dot, transactions),) * 2),
         _Style("reset", (1, tile + 2), odd=True, gap=0.2, stall=0.3, reset=True),
     )
-    tiles = max(3, -(-transactions // (tile * (len(styles) - 1))))  # the large one is a single tile
+    least = 2 if transactions < SHORT_RUN else 3
+    tiles = max(least, -(-transactions // (tile * (len(styles) - 1))))  # the large one is a single tile
     return [_scenario(style, tile, dot, tiles, seed * len(styles) + index) for index, style in enumerate(styles)]
 
 
