@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from agents.cycle_use import CycleUse
 from agents.designers import BlockCost
 from agents.records import Figures, GateOutcome
 from hwlib.design import Design, Manifest
@@ -82,6 +83,9 @@ class Evaluator(Protocol):
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model; None if it does not fit a design with this manifest."""
+
+    def cycle_use(self, manifest: Manifest) -> CycleUse | None:
+        """Where those cycles go."""
 
     def measure(self, design: Design) -> Measured:
         """Figures of a design that passed its gates; cycles counted by its RTL."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 import verification
+from agents.cycle_use import CycleUse
 from agents.designers import BlockCost
 from agents.evaluator import BlockReport, Measured
 from agents.kept import kept, sources
@@ -97,6 +98,10 @@ class FlowEvaluator:
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model."""
         return self._workload.cycles(manifest)
+
+    def cycle_use(self, manifest: Manifest) -> CycleUse | None:
+        """Where they go, by the cycle model."""
+        return self._workload.use(manifest)
 
     def measure(self, design: Design) -> Measured:
         """Synthesis of the whole, and one run of the workload on its RTL."""

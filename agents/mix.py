@@ -11,8 +11,13 @@ T = TypeVar("T")
 Offer = tuple[T, BlockCost]
 
 
-def mixes(offers: Mapping[str, Sequence[Offer[T]]], thrifty: bool) -> Iterator[dict[str, Offer[T]]]:
-    """For every period some offer has, slowest last, the mix within it of least area (of least energy if `thrifty`).
+def thrifty(objective: str) -> bool:
+    """Whether an objective asks for the mix of least energy."""
+    return objective in ("energy", "energy_delay")
+
+
+def mixes(offers: Mapping[str, Sequence[Offer[T]]], sparing: bool) -> Iterator[dict[str, Offer[T]]]:
+    """For every period some offer has, slowest last, the mix within it of least area (of least energy if `sparing`).
 
     Every mix of least objective is among them, for any objective that grows with area, energy and period. Ties go to
     the offer that comes first. Periods some block cannot keep are left out.
@@ -21,13 +26,13 @@ def mixes(offers: Mapping[str, Sequence[Offer[T]]], thrifty: bool) -> Iterator[d
     quickest = max((min(cost.period_ns for _, cost in offered) for offered in offers.values() if offered), default=0.0)
     for period in periods:
         if period >= quickest and all(offers.values()):
-            yield {block: _least([o for o in offered if o[1].period_ns <= period], thrifty)
+            yield {block: _least([o for o in offered if o[1].period_ns <= period], sparing)
                    for block, offered in offers.items()}  # fmt: skip
 
 
-def _least(offered: Sequence[Offer[T]], thrifty: bool) -> Offer[T]:
+def _least(offered: Sequence[Offer[T]], sparing: bool) -> Offer[T]:
     def key(offer: Offer[T]) -> tuple[float, float]:
         area, energy = offer[1].area_um2, offer[1].cycle_pj or 0.0
-        return (energy, area) if thrifty else (area, energy)
+        return (energy, area) if sparing else (area, energy)
 
     return min(offered, key=key)

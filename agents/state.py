@@ -20,6 +20,7 @@ class Order(TypedDict):
     intent: str
     draft: int
     expected: dict[str, float]
+    start: str
 
 
 def merge(old: dict[str, bool], new: dict[str, bool] | None) -> dict[str, bool]:

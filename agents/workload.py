@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 import hwlib
 import mfm
+from agents.cycle_use import CycleUse, LayerUse
 from agents.kept import kept, sources
+from hwlib import isa
 from hwlib.design import Design, Manifest
 from hwlib.errors import InputError
 from hwlib.spec import Spec
@@ -20,6 +22,7 @@ from mfm.compress.decode import looked_up
 from mfm.compress.integer import IntegerGraph, execute
 from mfm.program.program import TARGET_PARAMETERS, Program
 from mfm.run.cycles import run_cycles
+from mfm.run.profile import LayerProfile, profile
 from mfm.run.rtl import RtlRunner
 from mfm.schedule.schedule import schedule
 from mfm.workloads import random_caches
@@ -32,6 +35,13 @@ FULL_RANGE = "encoder-block-32-64-2-128"
 """A workload whose activations take every int8 value."""
 TABLE_ROWS = 48
 """Of the table in which its input is looked up."""
+UNITS = {
+    isa.Engine.LOAD: "load_unit", isa.Engine.STORE: "store_unit",
+    isa.Engine.MATRIX: "matrix_unit", isa.Engine.VECTOR: "vector_unit",
+}  # fmt: skip
+"""The block that does an engine's instructions."""
+LAYERS = 6
+"""Layers that a planner is told of."""
 
 
 def compiler() -> str:
@@ -59,14 +69,27 @@ class WorkloadCycles:
 
     def cycles(self, manifest: Manifest) -> int | None:
         """Cycles on a design with this manifest; None if the workload does not fit."""
-        design = f"{sorted(manifest.parameters.items())} {sorted(manifest.timing.items())}"
-        parts = {"model": content(self._model), "design": design, "latency": str(self._latency)}
 
         def compute() -> int | None:
             program = self._program(manifest)
             return None if program is None else run_cycles(program, manifest, self._latency).cycles
 
-        return kept("cycles", parts | {"compiler": compiler()}, compute, int | None)
+        return kept("cycles", self._parts(manifest), compute, int | None)
+
+    def use(self, manifest: Manifest) -> CycleUse | None:
+        """Where those cycles go; None if the workload does not fit."""
+
+        def compute() -> CycleUse | None:
+            program = self._program(manifest)
+            return None if program is None else _use(program, manifest, self._latency)
+
+        return kept("cycle-use", self._parts(manifest), compute, CycleUse | None)
+
+    def _parts(self, manifest: Manifest) -> dict[str, str]:
+        """What cycles follow from."""
+        design = f"{sorted(manifest.parameters.items())} {sorted(manifest.timing.items())}"
+        about = {"model": content(self._model), "design": design, "latency": str(self._latency)}
+        return about | {"compiler": compiler()}
 
     def _program(self, manifest: Manifest) -> Program | None:
         """The program for the parameters programs depend on; the others only change its speed."""
@@ -78,6 +101,29 @@ class WorkloadCycles:
             except InputError:
                 self._programs[key] = None
         return self._programs[key]
+
+
+def _use(program: Program, manifest: Manifest, latency: int) -> CycleUse:
+    """Of a modelled run; an engine's cycles are its unit's, told apart by instruction."""
+    found, timeline = profile(program, manifest, latency), run_cycles(program, manifest, latency)
+    work: dict[str, dict[str, float]] = {block: {} for block in UNITS.values()}
+    for interval in timeline.intervals:
+        if interval.engine in UNITS:
+            own, name = work[UNITS[interval.engine]], program.instructions[interval.index].op
+            own[name] = own.get(name, 0.0) + interval.end - interval.begin
+    longest = sorted(found.layers, key=lambda layer: -layer.cycles)[:LAYERS]
+    return CycleUse(
+        cycles=found.cycles,
+        beats=timeline.mac_beats,
+        lost=found.lost_cycles,
+        work={block: {name: round(count) for name, count in own.items()} for block, own in work.items() if own},
+        layers=tuple(_layer_use(layer) for layer in found.layers if layer in longest and layer.cycles),
+    )
+
+
+def _layer_use(layer: LayerProfile) -> LayerUse:
+    most = max(layer.lost_cycles, key=lambda cause: layer.lost_cycles[cause])
+    return LayerUse(layer.name, layer.cycles, layer.utilisation, most if layer.lost_cycles[most] else "nothing")
 
 
 class GoldenWorkload:

@@ -91,7 +91,7 @@ def best_revision(campaign: Campaign) -> Revision | None:
 def as_data(order: WorkOrder) -> Order:
     return Order(
         round=order.round, block=order.block, variant=order.variant, options=order.options, intent=order.intent,
-        draft=order.draft, expected=order.expected,
+        draft=order.draft, expected=order.expected, start=order.start,
     )  # fmt: skip
 
 

@@ -54,11 +54,14 @@ class WorkOrder:
     """Which of several answers to the same order, from 0."""
     expected: dict[str, float] = field(default_factory=dict)
     """What it should change, in per cent: area and period of the block, cycles of the workload."""
+    start: str = ""
+    """The template a written block begins from, ``variant option=value ...``; empty: the block as it is."""
 
     @property
     def key(self) -> str:
         """Identifies the order within its campaign."""
         parts = [self.round, self.block, self.variant, self.options, self.intent, *([self.draft] if self.draft else [])]
+        parts += [self.start] if self.start else []
         said = json.dumps(parts, sort_keys=True)
         return f"{self.round:03d}-{self.block}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 

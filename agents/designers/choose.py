@@ -25,7 +25,7 @@ def designer_for(
     campaign: Campaign, evaluator: Evaluator, progress: Progress = silent, traces: Traces = _UNTRACED
 ) -> Designer:
     """Make the campaign's designer. InputError for an unknown model or a missing key."""
-    space = Space(campaign.spec, evaluator.model_cycles)
+    space = Space(campaign.spec, evaluator.model_cycles, evaluator.cycle_use)
     if campaign.settings.designer == "search":
         return SearchDesigner(TemplateLibrary(), space)
     if campaign.settings.designer == "mcp":

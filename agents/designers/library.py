@@ -8,6 +8,7 @@ from typing import Protocol
 from agents.cost import Choice
 from agents.designers import Files
 from hwlib import templates
+from hwlib.errors import InputError, plain
 
 
 class Library(Protocol):
@@ -34,6 +35,22 @@ class TemplateLibrary:
     def render(self, choice: Choice) -> Files:
         """The rendered templates."""
         return templates.render(choice.block, choice.variant, dict(choice.options))
+
+
+def chosen(library: Library, block: str, words: str) -> Choice:
+    """The choice `words` name, ``variant option=value ...``; what is not named has its default. InputError, with what
+    there is, if there is no such choice."""
+    variant, *settings = words.split() or [""]
+    offered = [choice for choice in library.choices(block) if choice.variant == variant]
+    if not offered:
+        names = ", ".join(dict.fromkeys(choice.variant for choice in library.choices(block)))
+        raise InputError(f"no template '{plain(variant, 40)}' of {block}", "template", f"use {names}")
+    for choice in offered:
+        if set(settings) <= set(choice.described.split()[1:]):
+            return choice
+    legal = sorted({word for choice in offered for word in choice.described.split()[1:]})
+    what = f"{block} {variant} has no such options: {plain(' '.join(settings), 100)}"
+    raise InputError(what, "template", f"use {' '.join(legal) or 'none'}")
 
 
 def _default_first(option: templates.Option) -> list[int | str]:

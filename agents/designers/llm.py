@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from agents import extra_tests
 from agents.cost import choice_of
 from agents.designers import Candidate, Context, Files, Plan, Reading, Talk, Unanswered, WorkOrder, Written, planning
 from agents.designers.baseline import baseline
-from agents.designers.library import Library
+from agents.designers.library import Library, chosen
 from agents.designers.planning import CARRY
 from agents.designers.space import Space
+from agents.evaluator import objective
+from agents.mix import Offer, mixes, thrifty
 from agents.models import Model, Request
 from agents.models.team import Team
 from agents.records import GateOutcome
@@ -59,19 +62,18 @@ class LlmDesigner:
         version = prompts.version("planner")
         said = ("planner", self._team.planner.name, version)
         try:
-            messages = prompts.begin("planner", **planning.shown(context))
+            messages = prompts.begin("planner", **planning.shown(context, self._space))
             request = Request("planner", version, messages, prompts.schema("planner"), round=context.round)
-            return ask(
-                self._team.planner, request, PlannerAnswer,
-                lambda answer: planning.accepted(answer, context, self._space, self._drafts, said),
-            ).value  # fmt: skip
+            means = planning.Means(self._library, self._space, self._drafts, said)
+            accept = partial(planning.accepted, context=context, means=means)
+            return ask(self._team.planner, request, PlannerAnswer, accept).value
         except Unanswered as error:
             return Plan(base.parameters, (), str(error))
 
     def write(
         self, order: WorkOrder, contract: Contract, parent: Files, findings: Sequence[str], desk: Desk, talk: Talk
     ) -> Written:
-        """A template for the baseline, the parent as it is to carry over, otherwise what the writer says.
+        """A template as it is, the parent as it is to carry over, otherwise what the writer says.
 
         With a cascade each attempt is the next model's; so is one at which a model gave no usable answer.
         """
@@ -79,6 +81,8 @@ class LlmDesigner:
             return Written(self._library.render(choice_of(order)))
         if order.intent == CARRY:
             return Written(parent)
+        if order.start and not talk.messages and not talk.step:
+            parent = self._library.render(chosen(self._library, order.block, order.start))
         writers = self._team.writer
         for step in range(min(talk.step, len(writers) - 1), len(writers)):
             try:
@@ -120,8 +124,10 @@ class LlmDesigner:
     def select(
         self, context: Context, parameters: dict[str, int], offers: Mapping[str, Sequence[Candidate]]
     ) -> dict[str, str]:
-        """What this round wrote, where it passed, and the best of several drafts; elsewhere the base's block."""
-        return {block: _select_one(context, block, offered) for block, offered in offers.items()}
+        """The best mix for the whole of what each block may be: what this round wrote of it, one draft or several;
+        else templates that were tried and the base's block."""
+        open_to = {block: _open_to(context, block, offered) for block, offered in offers.items()}
+        return {block: candidate.id for block, candidate in _best_mix(context, open_to).items()}
 
 
 def _bounded(answer: BlockAnswer) -> list[str]:
@@ -129,22 +135,27 @@ def _bounded(answer: BlockAnswer) -> list[str]:
     return [finding[:LINE] for finding in answer.findings[: 2 * FAULTS]]
 
 
-def _select_one(context: Context, block: str, offered: Sequence[Candidate]) -> str:
+def _open_to(context: Context, block: str, offered: Sequence[Candidate]) -> list[Candidate]:
+    """What `block` may be: what was written, though the base's block looks better alone, as the planner ordered it for
+    the whole's sake; templates compete with the base's block, which comes first."""
     kept = context.base.blocks.get(block, "") if context.base else ""
     fresh = [candidate for candidate in offered if candidate.order.round == context.round]
-    if fresh:
-        return min(fresh, key=lambda candidate: _worth(context, candidate)).id
-    return next((candidate.id for candidate in offered if candidate.id == kept), offered[0].id)
+    before = [candidate for candidate in offered if candidate.id == kept]
+    written = any(not candidate.order.variant and candidate.order.intent != CARRY for candidate in fresh)
+    return fresh if written else [*before, *fresh] or [offered[0]]
 
 
-def _worth(context: Context, candidate: Candidate) -> float:
-    """The base with this draft in it, by the objective, smaller is better; a block faster than all others helps no
-    further."""
-    base = context.base
-    kept = set(base.blocks.values()) - {base.blocks.get(candidate.block)} if base else set()
-    others = [c.cost for c in context.candidates if c.id in kept and c.cost]
-    if candidate.cost is None:
-        return float("inf")
-    area = candidate.cost.area_um2 + sum(cost.area_um2 for cost in others)
-    period = max(candidate.cost.period_ns, *(cost.period_ns for cost in others), 0.0)
-    return {"area": area, "delay": period + 1e-9 * area}.get(context.spec.objective, area * period)
+def _best_mix(context: Context, open_to: Mapping[str, Sequence[Candidate]]) -> dict[str, Candidate]:
+    """The mix of least objective, as far as blocks' figures tell, among those within the clock if there are any."""
+    cycles = context.base.figures.cycles if context.base and context.base.figures else 1
+
+    def worth(mix: Mapping[str, Offer[Candidate]]) -> tuple[bool, float]:
+        costs = [cost for _, cost in mix.values()]
+        period = max(cost.period_ns for cost in costs)
+        energy = sum(cost.cycle_pj or 0.0 for cost in costs) * cycles
+        area = sum(cost.area_um2 for cost in costs)
+        return period > context.spec.clock_ns, objective(context.spec, area, cycles * period, energy)
+
+    offers = {block: [(c, c.cost) for c in found if c.cost is not None] for block, found in open_to.items()}
+    best = min(mixes(offers, thrifty(context.spec.objective)), key=worth)
+    return {block: candidate for block, (candidate, _) in best.items()}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.designers import Candidate, Context, Plan, WorkOrder
+from agents.cost import choice_of
+from agents.cycle_use import described
+from agents.designers import Candidate, Context, Plan, WorkOrder, outlook
+from agents.designers.baseline import order_for
+from agents.designers.library import Library, chosen
 from agents.designers.space import Space
 from agents.ledger import pareto_front
 from agents.parameters import relevant
@@ -22,28 +26,44 @@ _WHAT = 100
 """Characters of what is said of a block in the planner's table."""
 _FRONT = 8
 """Designs of the archive that a planner is shown."""
+_TRIED = 4
+"""Other candidates of a block that a planner is shown."""
 
 
-def accepted(answer: PlannerAnswer, context: Context, space: Space, drafts: int, said: tuple[str, str, str]) -> Plan:
-    """The plan in the answer; ValueError says what about it is impossible. said: role, model and prompt version."""
-    base = _parent(answer.parent, context)
+@dataclass(frozen=True)
+class Means:
+    """What a plan is made with. said: role, model and prompt version behind it; drafts: of each written block."""
+
+    library: Library
+    space: Space
+    drafts: int
+    said: tuple[str, str, str]
+
+
+def accepted(answer: PlannerAnswer, context: Context, means: Means) -> Plan:
+    """The plan in the answer; ValueError says what about it is impossible."""
+    base, said = _parent(answer.parent, context), means.said
     reason = plain(answer.reason, bounds.REASON)
-    if answer.stop or (not answer.orders and not answer.parameters):
+    if answer.stop or not (answer.orders or answer.parameters or answer.templates):
         return Plan(base.parameters, (), f"stopped by the planner: {reason}", *said)
     parameters = base.parameters | {setting.name: setting.value for setting in answer.parameters}
     try:
         contracts.load("top").check(parameters)
     except InputError as error:
         raise ValueError(str(error)) from error
-    if space.cycles(parameters) is None:
+    if means.space.cycles(parameters) is None:
         raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
-    orders = [_order(context.round, order) for order in answer.orders]
+    try:
+        orders = [_order(context.round, order, means.library) for order in answer.orders]
+        choices = dict.fromkeys(chosen(means.library, take.block, take.template) for take in answer.templates)
+    except InputError as error:
+        raise ValueError(str(error)) from error
     carried = carry_over(context.round, base, parameters, {order.block for order in orders})
-    if len(orders) + len(carried) > context.orders_left:
-        needed = len(orders) + len(carried)
+    given = (*(order_for(context.round, choice) for choice in choices), *carried)
+    needed, room = len(orders) + len(given), context.orders_left - len(given)
+    if needed > context.orders_left:
         raise ValueError(f"{needed} blocks would have to be verified; the budget allows {context.orders_left}")
-    room = context.orders_left - len(carried)
-    return Plan(parameters, (*drafted(orders, drafts, room), *carried), reason, *said, parent=base.revision)
+    return Plan(parameters, (*drafted(orders, means.drafts, room), *given), reason, *said, parent=base.revision)
 
 
 def carry_over(round_: int, base: Revision, parameters: dict[str, int], written: set[str]) -> list[WorkOrder]:
@@ -69,17 +89,21 @@ def _parent(word: str, context: Context) -> Revision:
     return known[word.strip()]
 
 
-def _order(round_: int, order: BlockOrder) -> WorkOrder:
+def _order(round_: int, order: BlockOrder, library: Library) -> WorkOrder:
     if order.block not in contracts.names():
         raise ValueError(f"there is no block '{plain(order.block, 40)}'")
+    start = chosen(library, order.block, order.template).described if order.template.strip() else ""
     hoped = {"area": order.area_percent, "period": order.period_percent, "cycles": order.cycles_percent}
     expected = {figure: float(percent) for figure, percent in hoped.items() if percent}
     intent = plain(order.intent, bounds.INTENT)
     why = plain(order.hypothesis, bounds.REASON)
-    return WorkOrder(round_, order.block, intent=f"{intent} ({why})" if why else intent, expected=expected)
+    words = f"{intent} ({why})" if why else intent
+    if start:
+        words += f"\nThe files below are those of the template {start}, to begin from."
+    return WorkOrder(round_, order.block, intent=words, expected=expected, start=start)
 
 
-def shown(context: Context) -> dict[str, Any]:
+def shown(context: Context, space: Space) -> dict[str, Any]:
     """What the planner's prompt needs."""
     base = context.base
     assert base is not None, "the baseline comes first"
@@ -87,6 +111,7 @@ def shown(context: Context) -> dict[str, Any]:
     parts = [known[identity] for identity in base.blocks.values()]
     constraints = [plain(reason, bounds.REASON) for _, reason in context.rejections[-bounds.CONSTRAINTS :]]
     limits = context.spec.budgets.model_dump(include={"area_um2", "power_mw", "latency_us"}, exclude_none=True)
+    use = space.use(base.parameters)
     front = sorted(pareto_front(list(context.revisions)), key=lambda r: r.figures.objective if r.figures else 0)
     return {
         "spec": context.spec, "best": base, "revisions": context.revisions[-bounds.REVISIONS :],
@@ -94,7 +119,9 @@ def shown(context: Context) -> dict[str, Any]:
         "rounds_left": context.rounds_left,
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
         "table": block_table.table(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
-        "critical_path": critical_path(base),
+        "critical_path": critical_path(base), "tried": _tried(context, base),
+        "cycles": described(use) if use else [], "steps": outlook.steps(space, base.parameters),
+        "arrays": outlook.arrays(space),
     }  # fmt: skip
 
 
@@ -107,5 +134,22 @@ def critical_path(revision: Revision) -> str:
 def _row(part: Candidate) -> dict[str, str]:
     cost = part.cost
     area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
-    what = part.order.variant or plain(part.note or part.order.intent, _WHAT)
-    return {"block": part.block, "what": what, "area": area, "period": period}
+    return {"block": part.block, "what": _what(part), "area": area, "period": period}
+
+
+def _what(part: Candidate) -> str:
+    """The template with its options, or what its writer says of it."""
+    return choice_of(part.order).described or plain(part.note or part.order.intent, _WHAT)
+
+
+def _tried(context: Context, base: Revision) -> list[str]:
+    """Of each block what else passed its gates at the base's parameters, the newest of the smallest and quickest."""
+    lines = []
+    for block, kept in base.blocks.items():
+        here = relevant(block, base.parameters)
+        others = [c for c in context.candidates if c.block == block and c.id != kept and c.cost is not None]
+        others = [c for c in others if c.passed and relevant(block, c.parameters) == here]
+        shown = sorted(others, key=lambda c: c.cost.area_um2 * c.cost.period_ns if c.cost else 0.0)[:_TRIED]
+        said = [f"{_what(c)}: {c.cost.area_um2:.0f} um2, {c.cost.period_ns:.2f} ns" for c in shown if c.cost]
+        lines += [f"{block}: {'; '.join(said)}"] if said else []
+    return lines

@@ -23,7 +23,7 @@ from agents.designers.baseline import baseline, order_for
 from agents.designers.library import Library
 from agents.designers.space import Space
 from agents.evaluator import objective
-from agents.mix import Offer, mixes
+from agents.mix import Offer, mixes, thrifty
 from agents.records import GateOutcome
 from agents.tools.desk import Desk
 from hwlib import contracts
@@ -94,8 +94,8 @@ class SearchDesigner:
         if context.round == 0:
             return first
         refused, allowed = _refused(context), _allowed(context)
-        best = (math.inf, first)
-        for mix in mixes({b: [(c, _cost(c)) for c in offered] for b, offered in offers.items()}, _thrifty(context)):
+        best, sparing = (math.inf, first), thrifty(context.spec.objective)
+        for mix in mixes({b: [(c, _cost(c)) for c in offered] for b, offered in offers.items()}, sparing):
             choices = {block: choice_of(candidate.order) for block, (candidate, _) in mix.items()}
             if _fingerprint(parameters, [candidate for candidate, _ in mix.values()]) in refused:
                 continue
@@ -133,7 +133,7 @@ class SearchDesigner:
             for block, offered in choices.items()
         }
         best = Found(ILLEGAL, parameters, {})
-        for mix in mixes(offers, _thrifty(context)):
+        for mix in mixes(offers, thrifty(context.spec.objective)):
             chosen = {block: choice for block, (choice, _) in mix.items()}
             if allowed.permit(parameters, chosen):
                 value = self._value(context, parameters, [cost for _, cost in mix.values()])
@@ -238,10 +238,6 @@ def _why_not(promised: float, best: float, allowed: Constraints) -> str:
 def _cost(candidate: Candidate) -> BlockCost:
     assert candidate.cost is not None, "only candidates that passed are offered"
     return candidate.cost
-
-
-def _thrifty(context: Context) -> bool:
-    return context.spec.objective in ("energy", "energy_delay")
 
 
 def _allowed(context: Context) -> Constraints:

@@ -7,6 +7,7 @@ from functools import cache, cached_property
 
 from pydantic import ValidationError
 
+from agents.cycle_use import CycleUse
 from hwlib import contracts
 from hwlib.design import Manifest
 from hwlib.errors import InputError
@@ -20,11 +21,16 @@ LEAST_SHARE = 8
 
 
 class Space:
-    """Legal parameter points of a spec's workload, and the cycles of each."""
+    """Legal parameter points of a spec's workload, the cycles of each, and where they go."""
 
-    def __init__(self, spec: Spec, model_cycles: Callable[[Manifest], int | None]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        model_cycles: Callable[[Manifest], int | None],
+        cycle_use: Callable[[Manifest], CycleUse | None] = lambda _: None,
+    ) -> None:
         self.spec = spec
-        self._model_cycles = model_cycles
+        self._model_cycles, self._cycle_use = model_cycles, cycle_use
         self._cycles: dict[tuple[tuple[str, int], ...], int | None] = {}
         self._guess = {name: _power_above(p.min) for name, p in contracts.load("top").parameters.items()}
 
@@ -35,6 +41,11 @@ class Space:
             manifest = self._manifest(parameters)
             self._cycles[key] = None if manifest is None else self._model_cycles(manifest)
         return self._cycles[key]
+
+    def use(self, parameters: dict[str, int]) -> CycleUse | None:
+        """Where those cycles go; None if that is not known."""
+        manifest = self._manifest(parameters)
+        return None if manifest is None else self._cycle_use(manifest)
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.designers import Candidate, Files, WorkOrder
+from agents.designers.library import TemplateLibrary, chosen
 from agents.mcp.drafts import Draft
 from agents.mcp.session import Session
 from agents.mcp.whole import submit
@@ -40,8 +41,8 @@ class Request(BaseModel):
 
 class SubmitDraft(Request):
     """Hand in Verilog of one block. Files replace, edits change the block's files in the design that is built on, or
-    those of an earlier draft if you name it; removed names files to take out. Gives the draft's name, by which the
-    other tools know it."""
+    those of an earlier draft or of a template (variant, then option=value) if you name it; removed names files to take
+    out. Gives the draft's name, by which the other tools know it."""
 
     name: ClassVar[str] = "submit_draft"
     block: str
@@ -49,19 +50,24 @@ class SubmitDraft(Request):
     edits: list[Edit] = Field(default_factory=list, max_length=EDITS)
     removed: list[str] = Field(default_factory=list, max_length=FILES)
     draft: str = ""
+    template: str = ""
 
     def answer(self, session: Session) -> str:
         """The draft's name and files."""
         contracts.load(self.block)
         parent = self._parent(session)
+        changes = BlockAnswer(files=self.files, edits=self.edits, removed=self.removed)
         try:
-            files = apply(BlockAnswer(files=self.files, edits=self.edits, removed=self.removed), parent, self.block)
+            files = parent if self.template and changes == BlockAnswer() else apply(changes, parent, self.block)
         except ValueError as error:
             raise InputError(str(error), "submit_draft") from None
         made = session.drafts.put(self.block, files)
         return f"draft {made.id}\nfiles: {', '.join(made.files)}"
 
     def _parent(self, session: Session) -> Files:
+        if self.template:
+            library = TemplateLibrary()
+            return library.render(chosen(library, self.block, self.template))
         if not self.draft:
             return session.block_files(self.block)
         earlier = session.drafts.get(self.draft)

@@ -36,11 +36,20 @@ class Setting(_Answer):
     value: int
 
 
+class Take(_Answer):
+    """A block to try as a template has it: no writer is asked. Of what is tried of a block and what it is now, that is
+    taken which serves the whole best."""
+
+    block: str
+    template: str = Field(description="variant and options, such as 'pipelined stages=2'; options not named: defaults")
+
+
 class BlockOrder(_Answer):
     """A block to write: what to change in it, why it should pay, and by how much (it is held against what is measured;
     0: no change)."""
 
     block: str
+    template: str = Field(default="", description="begin from this one, as in `templates`; empty: the block as it is")
     intent: str = Field(description="what to change, in a few sentences")
     hypothesis: str = Field(default="", description="why that pays, in one")
     area_percent: float = Field(default=0, description="of the block's area, such as -20")
@@ -56,6 +65,7 @@ class PlannerAnswer(_Answer):
     stop: bool
     parent: str = ""
     parameters: list[Setting]
+    templates: list[Take] = []
     orders: list[BlockOrder]
 
 

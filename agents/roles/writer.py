@@ -20,8 +20,9 @@ from agents.tools import Call
 from agents.tools.aim import wanted
 from agents.tools.desk import Desk
 from agents.tools.readable import UNREAD, unread
+from agents.tools.templates import UseTemplate
 from agents.tools.use import CALLS, cut, use
-from hwlib.errors import plain
+from hwlib.errors import InputError, plain
 
 ROLE = "rtl_writer"
 RESULTS = 16_000
@@ -116,6 +117,7 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
     try:
         if answer.calls and not tools:
             raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
+        draft = _begun(answer, draft, block)
         same = all(draft.get(file.name) == file.text for file in answer.files)
         said_again = same and not answer.edits and not answer.removed
         changed = draft if said_again else apply(answer, draft, block)
@@ -126,6 +128,17 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
             raise
         return _Turn(draft, answer, str(error))
     return _Turn(changed, answer)
+
+
+def _begun(answer: BlockAnswer, draft: Files, block: str) -> Files:
+    """What files and edits apply to: the template the answer asks for, else the draft."""
+    for call in answer.calls[:CALLS]:
+        if isinstance(call, UseTemplate):
+            try:
+                return call.files(block)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+    return draft
 
 
 def _results(turn: _Turn, desk: Desk) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from agents.designers import Files
+from agents.designers.library import TemplateLibrary, chosen
 from agents.tools import Call
 from agents.tools.desk import Desk
 from hwlib import templates
@@ -27,16 +29,35 @@ class ListTemplates(Call):
 
 
 class ReadTemplate(Call):
-    """One file of a template variant, rendered with its default options."""
+    """One file of a template variant; options: option=value, spaces between; those not named have their defaults."""
 
     tool: Literal["read_template"]
     block: str
     variant: str
     file: str
+    options: str = ""
 
     def answer(self, desk: Desk) -> str:
         """Its Verilog."""
-        files = templates.render(self.block, self.variant)
+        library = TemplateLibrary()
+        files = library.render(chosen(library, self.block, f"{self.variant} {self.options}"))
         if self.file not in files:
             raise InputError(f"no file '{self.file}' in {self.block} {self.variant}", "file", f"use {', '.join(files)}")
         return files[self.file]
+
+
+class UseTemplate(Call):
+    """A template of your block becomes the draft, in place of all its files: variant, then option=value for those that
+    are not to have their defaults. You are shown its text."""
+
+    tool: Literal["use_template"]
+    template: str
+
+    def files(self, block: str) -> Files:
+        """The template's. InputError if there is none of that name."""
+        library = TemplateLibrary()
+        return library.render(chosen(library, block, self.template))
+
+    def answer(self, desk: Desk) -> str:
+        """The draft, which by now is the template with what the same answer edits."""
+        return "\n".join(f"### {name}\n{text}" for name, text in desk.draft.items())

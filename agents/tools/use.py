@@ -16,12 +16,12 @@ from agents.tools.drafts import CheckDraft, Compare, SynthesiseDraft
 from agents.tools.earlier import ListEarlier, ReadEarlier, ReadFindings
 from agents.tools.numerics import ReadNumerics
 from agents.tools.readable import unread
-from agents.tools.templates import ListTemplates, ReadTemplate
+from agents.tools.templates import ListTemplates, ReadTemplate, UseTemplate
 from hwlib.errors import InputError, plain
 from hwlib.files import write_whole
 
 AnyCall = Annotated[
-    ReadContract | ReadNumerics | ListTemplates | ReadTemplate | ListEarlier | ReadEarlier | ReadFindings
+    ReadContract | ReadNumerics | ListTemplates | ReadTemplate | UseTemplate | ListEarlier | ReadEarlier | ReadFindings
     | CheckDraft | SynthesiseDraft | Compare,
     Field(discriminator="tool"),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.cost import Choice, size
+from agents.cycle_use import CycleUse, LayerUse
 from agents.designers import BlockCost, Files
 from agents.designers.search import SearchDesigner
 from agents.designers.space import Space
@@ -77,6 +78,14 @@ class ToyEvaluator:
         if any(manifest.parameters[name] < need for name, need in needs.items()) or manifest.scratchpad_bytes < 4096:
             return None
         return 2000 + 400_000 // manifest.macs_per_cycle + 8000 // manifest.parameters["ACT_LANES"]
+
+    def cycle_use(self, manifest: Manifest) -> CycleUse | None:
+        cycles = self.model_cycles(manifest)
+        if cycles is None:
+            return None
+        lost = {"load": cycles // 4, "vector": 0, "fill": cycles // 8}
+        layer = LayerUse("scores", cycles, 0.6, "load")
+        return CycleUse(cycles, cycles * 5 // 8, lost, {"matrix_unit": {"GEMM": cycles * 5 // 8}}, (layer,))
 
     def measure(self, design: Design) -> Measured:
         self._work()

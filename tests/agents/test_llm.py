@@ -54,7 +54,9 @@ def campaign(
         def designer(campaign: Campaign, evaluator: Evaluator) -> LlmDesigner:
             model = Recorded(Retrying(OpenAIChat("m", server.url + "/v1"), lambda s: None), campaign.exchanges)
             metered = Metered(model, campaign.ledger, campaign.settings.budget, {"chat:m": price})
-            return LlmDesigner(metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles), drafts=drafts)
+            return LlmDesigner(
+                metered, ToyLibrary(), Space(campaign.spec, evaluator.model_cycles, evaluator.cycle_use), drafts=drafts
+            )
 
         limits = Budget(rounds=rounds, **budget)
         yield (

@@ -8,15 +8,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents import ablation, api, expectations, transcripts
 from agents.designers import BlockCost, Candidate, Context, WorkOrder
+from agents.designers.library import TemplateLibrary, chosen
 from agents.designers.planning import drafted
 from agents.progress import silent
 from agents.records import Budget, CampaignResult
 from agents.roles import omissions
 from agents.roles.block_table import table
+from hwlib import contracts
 from hwlib.errors import InputError
+from tests.agents.fake_server import Answer
 from tests.agents.stand_in import SPEC, ToyEvaluator
 from tests.agents.test_llm import campaign, order, prompt, says, swap, text_of
 from tests.agents.toy_model import ToyModel, designer
@@ -61,6 +66,69 @@ def test_a_writer_hears_what_the_rounds_lower_blocks_have_reached() -> None:
         now, was = (float(part.split("period ")[1].split()[0]) for part in reached.split(", where the design has"))
         assert now == pytest.approx(0.6 * was, abs=0.01)
         assert f"Its period counts only above all others': array's is {was:.2f} ns" not in prompt(server, 2)
+
+
+def tries(*templates: tuple[str, str], orders: tuple[dict[str, str], ...] = ()) -> Answer:
+    """A plan that tries blocks as templates have them."""
+    takes = [{"block": block, "template": words} for block, words in templates]
+    return says({"reason": "r", "stop": False, "parameters": [], "templates": takes, "orders": orders})
+
+
+def test_templates_are_tried_without_a_writer_and_the_best_for_the_whole_is_taken() -> None:
+    with campaign(tries(("array", "lean"), ("array", "quick"), ("norm", "lean"), ("norm", "quick"))) as (
+        result,
+        server,
+    ):
+        assert len(server.asked) == 1
+        assert text_of(result, "array").startswith("// quick")
+        assert text_of(result, "norm").startswith("// lean"), "the norm is quick enough as it is"
+
+
+def test_a_template_that_is_no_better_leaves_the_block_as_it_is() -> None:
+    script = (tries(("array", "quick"), ("norm", "quick")), order(stop=True))
+    with campaign(*script, rounds=3) as (result, server):
+        assert text_of(result, "array").startswith("// quick")
+        assert text_of(result, "norm").startswith("// plain")
+        tried = prompt(server, 1).partition("Other blocks that passed their gates")[2].partition("Where its cycles")[0]
+        assert "array: plain: " in tried
+        assert "norm: quick: " in tried
+
+
+def test_a_template_that_does_not_exist_is_an_answer_to_be_repaired() -> None:
+    with campaign(tries(("array", "magic")), order(stop=True)) as (_, server):
+        assert "no template 'magic' of array" in server.asked[1][1]["messages"][-1]["content"]
+    with campaign(tries(("array", "quick stages=3")), order(stop=True), name="other") as (_, server):
+        assert "array quick has no such options: stages=3" in server.asked[1][1]["messages"][-1]["content"]
+
+
+def test_a_writer_begins_from_the_template_that_its_order_names() -> None:
+    one = {"block": "array", "template": "lean", "intent": "make it quick"}
+    with campaign(tries(orders=(one,)), swap("array", "lean", "quick")) as (result, server):
+        assert "// lean\nmodule array;" in prompt(server, 1)
+        assert "those of the template lean, to begin from" in prompt(server, 1)
+        assert text_of(result, "array").startswith("// quick")
+
+
+def test_a_planner_sees_where_cycles_go_and_what_parameters_would_change() -> None:
+    with campaign(order(stop=True)) as (_, server):
+        shown = prompt(server, 0)
+        stable = shown.partition("## Best design so far")[0]
+        assert "T=4 D=4 (64 MACs): " in stable
+        assert "The array has a beat in 62 %" in shown
+        assert "without one it waits for: load 25 %, fill 12 %." in shown
+        assert "scores 16250 (60% beats, waits most for load)" in shown
+        assert "- ACT_LANES 1: 2 gives 12250 cycles (-24.6%)" in shown
+        assert "VECTOR_PARAMS" in shown.partition("no change by one step: ")[2]
+
+
+@given(block=st.sampled_from(contracts.names()), data=st.data())
+def test_every_choice_is_named_by_its_words(block: str, data: st.DataObject) -> None:
+    library = TemplateLibrary()
+    choice = data.draw(st.sampled_from(library.choices(block)))
+    assert chosen(library, block, choice.described) == choice
+    assert chosen(library, block, choice.variant).options == next(
+        other.options for other in library.choices(block) if other.variant == choice.variant
+    )
 
 
 def test_an_order_without_expectations_gives_no_lesson() -> None:

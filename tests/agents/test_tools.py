@@ -14,7 +14,7 @@ from agents.flow import FlowEvaluator
 from agents.records import Budget, GateOutcome
 from agents.store import text_hash
 from agents.tools.desk import Built, Desk
-from agents.tools.use import CALL, MOST_CHARACTERS, USES, use
+from agents.tools.use import CALL, MOST_CHARACTERS, USES, cut, use
 from hwlib import contracts, numerics, templates
 from hwlib.design import Design, Manifest, read_design
 from hwlib.generate import ROOT
@@ -131,6 +131,18 @@ def test_earlier_candidates_are_listed_and_read(campaign: Campaign) -> None:
     assert call("read_findings", at, candidate=bad.id) == "simulate: refused\n- y beat 3 is wrong"
     assert "no candidate" in call("read_findings", at, candidate=late.id)
     assert call("compare", at) == f"{BLOCK}: area 120 um2, period 3.50 ns\ndesign: not measured yet"
+
+
+def test_a_template_is_read_at_the_options_asked_for(campaign: Campaign) -> None:
+    at = desk(campaign, {})
+    name, variant = next((n, v) for n, v in templates.variants("norm").items() if v.options)
+    for key, option in variant.options.items():
+        for value in option.legal:
+            file = next(iter(variant.files)) + ".v"
+            options = f"{key}={value}"
+            shown = call("read_template", at, block="norm", variant=name, file=file, options=options)
+            assert shown == cut(templates.render("norm", name, {key: value})[file])
+    assert "no such options" in call("read_template", at, block="norm", variant=name, file=file, options="x=1")
 
 
 def every_reading(at: Desk) -> Iterator[str]:

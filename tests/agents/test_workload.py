@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agents.workload import GoldenWorkload, full_range, random_inputs
+from agents.workload import GoldenWorkload, WorkloadCycles, full_range, random_inputs
 from hwlib.design import Design, with_parameters
 from hwlib.spec import Spec, Workload
 from mfm.compress.integer import QAdd, execute_all
@@ -31,6 +31,18 @@ def test_inputs_and_activations_take_every_int8_value(expert: Design) -> None:  
         places = [np.argwhere(values[operand] == -128)[:, 0] % LANES for operand in (op.a, op.b)]
         assert max(len(set(lanes.tolist())) for lanes in places) > LANES * 3 / 4, op.out
         assert (values[op.out].min(), values[op.out].max()) == (-128, 127)
+
+
+def test_every_cycle_of_the_workload_is_told_where_it_goes(expert: Design) -> None:  # noqa: F811
+    found = WorkloadCycles(SPEC)
+    use, cycles = found.use(expert.manifest), found.cycles(expert.manifest)
+    assert use is not None
+    assert use.cycles == cycles
+    assert use.beats + sum(use.lost.values()) == pytest.approx(cycles, abs=len(use.lost) * 40)
+    assert set(use.work) == {"load_unit", "store_unit", "matrix_unit", "vector_unit"}
+    assert use.work["matrix_unit"]["GEMM"] >= use.beats
+    assert {"SOFTMAX", "LAYERNORM"} <= set(use.work["vector_unit"])
+    assert all(0 < layer.cycles <= use.cycles for layer in use.layers)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from agents.models.record import Recorded
 from agents.models.retry import Retrying
 from agents.records import Budget, GateOutcome
 from agents.roles.bounds import MOST_BYTES as ROOM
+from hwlib import templates
 from hwlib.design import Design
 from tests.agents.fake_server import Answer, Server, serving
 from tests.agents.stand_in import SPEC, ToyEvaluator, ToyLibrary
@@ -202,6 +203,24 @@ def test_wrong_arguments_of_a_tool_are_a_line_of_the_result() -> None:
         assert shown.count("\nrefused: ") == 4
         assert "no contract '../templates/catalog'" in shown
         assert "no numerics 'os'" in shown
+
+
+def test_a_template_becomes_the_draft_that_edits_apply_to() -> None:
+    first = "// array: "
+    begin = {"tool": "use_template", "template": "pipelined"}
+    change = says({"edits": [{"name": "array.v", "search": first, "replace": f"// quick\n{first}"}]})
+    with campaign(order("array"), asks(begin), change) as (result, server):
+        assert "## use_template pipelined" in results(server, 2)
+        assert f"### array.v\n{first}" in results(server, 2)
+        made = text_of(result, "array")
+        assert made == "// quick\n" + templates.render("array", "pipelined")["array.v"]
+
+
+def test_a_template_that_there_is_not_is_told_and_leaves_the_draft() -> None:
+    script = (order("array"), asks({"tool": "use_template", "template": "magic"}), swap("array", "plain", "quick"))
+    with campaign(*script) as (result, server):
+        assert "Nothing of that answer was done: template: no template 'magic' of array" in results(server, 2)
+        assert text_of(result, "array").startswith("// quick")
 
 
 def test_an_unknown_tool_is_an_answer_to_be_repaired() -> None:
