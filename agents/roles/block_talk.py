@@ -23,6 +23,7 @@ from agents.roles.answers import BlockAnswer
 from agents.roles.ask import Said, ask
 from agents.tools.use import CALLS
 from hwlib import contracts
+from hwlib.design import platform_files
 from hwlib.templates.render import module_header
 
 Messages = tuple[Message, ...]
@@ -51,6 +52,7 @@ def opened(
     return prompts.begin(
         "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
         aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools, calls=CALLS,
+        cells=", ".join(path.stem for path in platform_files()),
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
 
