@@ -108,9 +108,8 @@ def _use(program: Program, manifest: Manifest, latency: int) -> CycleUse:
     found, timeline = profile(program, manifest, latency), run_cycles(program, manifest, latency)
     work: dict[str, dict[str, float]] = {block: {} for block in UNITS.values()}
     for interval in timeline.intervals:
-        if interval.engine in UNITS:
-            own, name = work[UNITS[interval.engine]], program.instructions[interval.index].op
-            own[name] = own.get(name, 0.0) + interval.end - interval.begin
+        own, name = work[UNITS[interval.engine]], program.instructions[interval.index].op
+        own[name] = own.get(name, 0.0) + interval.end - interval.begin
     longest = sorted(found.layers, key=lambda layer: -layer.cycles)[:LAYERS]
     return CycleUse(
         cycles=found.cycles,

@@ -143,7 +143,7 @@ def _what(part: Candidate) -> str:
 
 
 def _tried(context: Context, base: Revision) -> list[str]:
-    """Of each block what else passed its gates at the base's parameters, the newest of the smallest and quickest."""
+    """Of each block what else passed its gates at the base's parameters, least area times period first."""
     lines = []
     for block, kept in base.blocks.items():
         here = relevant(block, base.parameters)
