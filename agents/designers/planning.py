@@ -98,8 +98,6 @@ def _order(round_: int, order: BlockOrder, library: Library) -> WorkOrder:
     intent = plain(order.intent, bounds.INTENT)
     why = plain(order.hypothesis, bounds.REASON)
     words = f"{intent} ({why})" if why else intent
-    if start:
-        words += f"\nThe files below are those of the template {start}, to begin from."
     return WorkOrder(round_, order.block, intent=words, expected=expected, start=start)
 
 
@@ -120,8 +118,8 @@ def shown(context: Context, space: Space) -> dict[str, Any]:
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
         "table": block_table.table(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
         "critical_path": critical_path(base), "tried": _tried(context, base),
-        "cycles": described(use) if use else [], "steps": outlook.steps(space, base.parameters),
-        "arrays": outlook.arrays(space),
+        "cycles": described(use) if use else [], "modelled": use.cycles if use else 0,
+        "steps": outlook.steps(space, base.parameters), "arrays": outlook.arrays(space),
     }  # fmt: skip
 
 

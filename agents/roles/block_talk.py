@@ -50,7 +50,8 @@ def opened(
     of `tools`."""
     contract = contracts.load(order.block)
     return prompts.begin(
-        "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, draft=order.draft,
+        "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, start=order.start,
+        draft=order.draft,
         aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools, calls=CALLS,
         cells=", ".join(path.stem for path in platform_files()),
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,

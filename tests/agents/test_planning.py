@@ -105,7 +105,7 @@ def test_a_writer_begins_from_the_template_that_its_order_names() -> None:
     one = {"block": "array", "template": "lean", "intent": "make it quick"}
     with campaign(tries(orders=(one,)), swap("array", "lean", "quick")) as (result, server):
         assert "// lean\nmodule array;" in prompt(server, 1)
-        assert "those of the template lean, to begin from" in prompt(server, 1)
+        assert "It begins from the template lean: the files below are its" in prompt(server, 1)
         assert text_of(result, "array").startswith("// quick")
 
 
