@@ -1,9 +1,14 @@
-"""Campaigns on one spec at equal budget, each going without a part of the LLM designer: what every part is worth."""
+"""Campaigns on one spec at equal budget, each going without a part of the LLM designer: what every part is worth.
+
+The last goes without models: the search designer, with as many evaluations as the whole team spent, in as many rounds
+as it likes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from agents import api, transcripts
 from agents.campaign import Campaign, names
@@ -14,6 +19,10 @@ from hwlib.spec import Spec
 
 FULL = "nothing"
 """The campaign that goes without nothing."""
+MODELS = "models"
+"""The one that goes without models."""
+SEARCH_ROUNDS = 1000
+"""More than evaluations ever pay for: these alone limit a search that is compared."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +42,9 @@ class Arm:
 
 
 def arms(without: tuple[str, ...]) -> tuple[str, ...]:
-    """What is compared: all of OMISSIONS, or those named, after the campaign that goes without nothing."""
-    check(without)
-    return (FULL, *(without or OMISSIONS))
+    """What is compared after the campaign that goes without nothing: all of OMISSIONS and no models, or those named."""
+    check(tuple(part for part in without if part != MODELS))
+    return (FULL, *(without or (*OMISSIONS, MODELS)))
 
 
 def compare(
@@ -50,15 +59,18 @@ def compare(
     resume: Callable[..., CampaignResult] = api.resume_campaign,
 ) -> Iterator[Arm]:
     """Run the campaigns one after the other, or go on with those that were begun; each as soon as it has ended."""
+    evaluations = None
     for arm in arms(without):
         called = f"{name or spec.name}-{'full' if arm == FULL else f'no-{arm}'}"
+        begin = partial(start, spec, budget=budget, seed=seed, name=called, progress=progress)
         if called in names():
             result = resume(called, progress=progress)
+        elif arm == MODELS:
+            equal = budget.model_copy(update={"evaluations": evaluations, "rounds": SEARCH_ROUNDS})
+            result = begin(designer="search", budget=equal)
         else:
-            result = start(
-                spec, designer="llm", model=model, budget=budget, seed=seed, name=called, progress=progress,
-                without=() if arm == FULL else (arm,),
-            )  # fmt: skip
+            result = begin(designer="llm", model=model, without=() if arm == FULL else (arm,))
+        evaluations = evaluations or result.status.spent.evaluations
         yield _arm(arm, called, result)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agents.ablation import Arm
     from agents.transcripts import Transcript
 
-WITHOUT_HELP = "Compare only these: planner, lessons, condensation, roles; repeat for more."
+WITHOUT_HELP = "Compare only these: planner, lessons, condensation, roles, models (search alone); repeat."
 
 
 def transcript(
@@ -52,6 +52,8 @@ def ablate(
     as_json: Json = False,
 ) -> int:
     """Run campaigns at equal budget, each without a part of the LLM designer, and print what every part is worth.
+
+    The last is the search designer's, with as many evaluations as the first spent.
 
     An interrupted comparison goes on where it was."""
     from agents import ablation

@@ -22,7 +22,7 @@ from agents.roles.block_table import table
 from hwlib import contracts
 from hwlib.errors import InputError
 from tests.agents.fake_server import Answer
-from tests.agents.stand_in import SPEC, ToyEvaluator
+from tests.agents.stand_in import SPEC, ToyEvaluator, toy_designer
 from tests.agents.test_llm import campaign, order, prompt, says, swap, text_of
 from tests.agents.toy_model import ToyModel, designer
 
@@ -243,6 +243,25 @@ def test_ablation_runs_every_arm_at_the_same_budget_and_goes_on_where_it_was(tmp
     assert [arm.without for arm in found] == ["nothing", "lessons", "roles"]
     assert found[2].calls < found[0].calls
     assert all(arm.gain and arm.gain <= 1 for arm in found)
+
+
+def test_the_search_designer_is_compared_at_as_many_evaluations_as_the_team_spent(tmp_path: Path) -> None:
+    begun = {}
+
+    def start(spec: object, **options: object) -> CampaignResult:
+        begun[options["name"]] = dict(options)
+        if options.pop("designer") == "search":
+            return api.start_campaign(SPEC, evaluators=ToyEvaluator, designers=toy_designer, **options)  # type: ignore[arg-type]
+        options.pop("model")
+        return run_toy(tmp_path, **options)
+
+    budget = Budget(rounds=2)
+    team, search = ablation.compare(SPEC, "", budget, 0, ("models",), "a", silent, start)
+    assert list(begun) == ["a-full", "a-no-models"]
+    assert begun["a-no-models"]["budget"] == Budget(rounds=1000, evaluations=team.spent.evaluations)
+    assert search.spent.evaluations <= team.spent.evaluations
+    assert (search.calls, search.without) == (0, "models")
+    assert ablation.arms(())[-1] == "models"
 
 
 def test_a_transcript_counts_repairs_and_edits_that_did_not_apply(tmp_path: Path) -> None:
