@@ -14,6 +14,7 @@ from hwlib.spec import Spec
 
 if TYPE_CHECKING:
     from verification.proposals import Grade, Proposal
+    from verification.synthesize import Part
 
 BLOCK_GATES = ("policy", "lint", "simulate")
 """Gates each written block must pass before its design is assembled, cheapest first; the dearer ones judge wholes."""
@@ -80,6 +81,9 @@ class Evaluator(Protocol):
 
     def block_report(self, design: Design, block: str) -> BlockReport:
         """The same synthesis with its critical path. InputError if the block cannot be synthesised."""
+
+    def block_parts(self, design: Design, block: str) -> tuple[Part, ...]:
+        """The modules of the block, each mapped by itself."""
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model; None if it does not fit a design with this manifest."""

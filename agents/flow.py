@@ -29,7 +29,7 @@ from verification.gates import integrate
 from verification.judgement import QUICK_TRANSACTIONS
 from verification.memory_macros import macros_of
 from verification.proposals import Grade, Proposal
-from verification.synthesize import synthesize, synthesize_block, technology_digest
+from verification.synthesize import Part, block_parts, synthesize, synthesize_block, technology_digest
 from verification.system.simulation import MemoryModel
 
 FINDINGS = 8
@@ -85,6 +85,12 @@ class FlowEvaluator:
         values = block_parameters(block, design.manifest.parameters)
         parts = self._synthesis_parts() | {"files": cache.digest_files(files), "point": json.dumps([block, values])}
         return kept("block-report", parts, lambda: self._block_report(files, block, values), BlockReport)
+
+    def block_parts(self, design: Design, block: str) -> tuple[Part, ...]:
+        """The modules of the block, each mapped by itself."""
+        values = block_parameters(block, design.manifest.parameters)
+        own = {path.stem for path in design.block_files(block)}
+        return block_parts(design.closure_files(block), block, values, self._technology, self._spec.clock_ns, own)
 
     def _block_report(self, files: tuple[Path, ...], block: str, values: dict[str, int]) -> BlockReport:
         mapped = synthesize_block(files, block, values, self._technology, self._spec.clock_ns)

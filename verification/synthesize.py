@@ -14,7 +14,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -78,6 +78,15 @@ class BlockResult:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Part:
+    """A module within a block, mapped alone without the modules inside it: how often it stands there, and its area."""
+
+    module: str
+    count: int
+    area_um2: float
+
+
 def synthesize(
     files: Sequence[Path],
     top: str,
@@ -123,6 +132,24 @@ def synthesize_block(
     return _map_block(design, block, files, technology, clock_ns)
 
 
+def block_parts(
+    files: Sequence[Path],
+    block: str,
+    parameters: Mapping[str, int],
+    technology: Technology,
+    clock_ns: float,
+    own: Collection[str],
+) -> tuple[Part, ...]:
+    """The modules `own` of which a block is made, each mapped by itself at the parameters it has there: about where its
+    area is. Together they come to more than the block, which is mapped as one."""
+    toolchain.require("yosys")
+    design = _elaborate(files, block, parameters, {path.stem for path in files})
+    counts = {name: n for name, n in design.instances(block).items() if design.blocks[name] in own}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        areas = pool.map(lambda name: _map_block(design, name, files, technology, clock_ns).area_um2, counts)
+        return tuple(Part(name, n, area) for (name, n), area in zip(counts.items(), areas, strict=True))
+
+
 def mapped_block(
     files: Sequence[Path], block: str, parameters: Mapping[str, int], technology: Technology, clock_ns: float
 ) -> BlockResult:
@@ -139,8 +166,10 @@ def mapped_block(
     return replace(result, netlist=netlist)
 
 
-def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -> rtlil.Design:
-    """Parameters resolved, blocks kept apart under their own names."""
+def _elaborate(
+    files: Sequence[Path], top: str, parameters: Mapping[str, int], kept: Collection[str] = ()
+) -> rtlil.Design:
+    """Parameters resolved, blocks, or else the modules `kept`, kept apart under their own names."""
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(parameters.items()))
     stubs = [path for path in platform_files() if path.stem == yosys.MEMORY_CELL]
     sources = [path for path in files if path.stem != yosys.MEMORY_CELL]
@@ -149,7 +178,7 @@ def _elaborate(files: Sequence[Path], top: str, parameters: Mapping[str, int]) -
         (work / "memory_cell.v").write_text("(* blackbox *)\n" + stubs[0].read_text())
         script = f"read_verilog {' '.join(names)}\nread_verilog -lib memory_cell.v\n"
         yosys.run(script + f"hierarchy -check -top {top} {words}\nwrite_rtlil design.il\n", work, Limits(seconds=300))
-        return rtlil.read((work / "design.il").read_text(), {*contracts.names(), top}, yosys.MEMORY_CELL)
+        return rtlil.read((work / "design.il").read_text(), kept or {*contracts.names(), top}, yosys.MEMORY_CELL)
 
 
 def _map_all(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from agents.designers import BlockCost
 from agents.evaluator import BlockReport
@@ -12,8 +13,13 @@ from agents.tools.aim import said, wanted
 from agents.tools.desk import Desk
 from hwlib import contracts
 
+if TYPE_CHECKING:
+    from verification.synthesize import Part
+
 FIRST, LAST = 20, 24
 """Points of a long critical path that are shown."""
+PARTS = 12
+"""Modules of a block whose area is shown."""
 
 
 class CheckDraft(Call):
@@ -32,15 +38,16 @@ class CheckDraft(Call):
 
 
 class SynthesiseDraft(Call):
-    """Area, minimum period and critical path of your draft, without the blocks it instantiates."""
+    """Area, by module too, minimum period and critical path of your draft, without the blocks it instantiates."""
 
     judges: ClassVar[bool] = True
     tool: Literal["synthesise_draft"]
 
     def answer(self, desk: Desk) -> str:
         """Figures, those of what is built on beside them, and the path."""
-        report = desk.judge.block_report(desk.design(), desk.block)
-        return report_text(report, desk.base.cost)
+        design = desk.design()
+        report, parts = desk.judge.block_report(design, desk.block), desk.judge.block_parts(design, desk.block)
+        return report_text(report, desk.base.cost, parts)
 
 
 class Compare(Call):
@@ -53,13 +60,22 @@ class Compare(Call):
         return wanted(desk)
 
 
-def report_text(report: BlockReport, built: BlockCost | None) -> str:
+def report_text(report: BlockReport, built: BlockCost | None, parts: Sequence[Part] = ()) -> str:
     """A block's synthesis in words."""
     lines = [f"draft: {said(report.cost)}, {report.cells} cells"]
     lines += [f"built on: {said(built)}"] if built else []
+    lines += [_made_of(parts)] if len(parts) > 1 else []
     lines.append(f"critical path, {report.start} to {report.end} (ns, pin, cell):")
     points = [f"  {time_ns:.2f} {pin} {cell}" for pin, cell, time_ns in report.path]
     if len(points) > FIRST + LAST:
         points[FIRST:-LAST] = [f"  ({len(points) - FIRST - LAST} points left out)"]
     lines += points
     return "\n".join(lines)
+
+
+def _made_of(parts: Sequence[Part]) -> str:
+    """The parts with the most area first."""
+    most = sorted(parts, key=lambda part: -part.count * part.area_um2)[:PARTS]
+    told = [f"{part.module} {part.count} times {part.area_um2:.0f}" if part.count > 1
+            else f"{part.module} {part.area_um2:.0f}" for part in most]  # fmt: skip
+    return f"by module, each mapped by itself (um2): {', '.join(told)}"

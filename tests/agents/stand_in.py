@@ -17,6 +17,7 @@ from hwlib import contracts
 from hwlib.design import Design, Manifest
 from hwlib.spec import Budgets, Spec
 from verification.proposals import Grade, Proposal
+from verification.synthesize import Part
 
 SPEC = Spec(name="toy", clock_ns=20.0, budgets=Budgets(macs_per_cycle=64, scratchpad_kib=16))
 VARIANTS = {"plain": (1.0, 1.0), "quick": (1.1, 0.6), "lean": (0.8, 1.1), "broken": (0.1, 0.1)}
@@ -72,6 +73,10 @@ class ToyEvaluator:
 
     def block_report(self, design: Design, block: str) -> BlockReport:
         return BlockReport(self.block_cost(design, block), 40, "a_q", "b_q", (("u1/Y", "NAND2X1", 0.5),))
+
+    def block_parts(self, design: Design, block: str) -> tuple[Part, ...]:
+        cost = self.block_cost(design, block)
+        return Part(block, 1, 0.25 * cost.area_um2), Part(f"{block}_lane", 4, 0.2 * cost.area_um2)
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         needs = {"MATRIX_PARAMS": 128, "VECTOR_PARAMS": 64, "ROW_SCALES": 64 // manifest.tile, "ACT_TABLES": 1}

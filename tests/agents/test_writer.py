@@ -76,6 +76,8 @@ def test_a_writer_checks_its_draft_and_mends_it_before_it_hands_it_in() -> None:
         assert "built on: area" in results(server, 3)
         assert text_of(result, "array").startswith("// quick")
         assert uses(result.status.folder) == [("check_draft", 1), ("check_draft", 1), ("synthesise_draft", 1)]
+        told = next(text for text in (results(server, n) for n in (2, 3)) if "by module" in text)
+        assert "by module, each mapped by itself (um2): array_lane 4 times " in told
 
 
 def test_a_draft_is_handed_in_as_it_is_by_an_empty_answer_or_said_again() -> None:

@@ -15,7 +15,7 @@ from hwlib.design import EXPERT, platform_files, read_design
 from hwlib.errors import InputError
 from hwlib.tech import Technology, technology
 from verification.memory_macros import Macro, macros_of
-from verification.synthesize import SynthesisResult, synthesize, synthesize_block
+from verification.synthesize import SynthesisResult, block_parts, synthesize, synthesize_block
 from verification.timing import split_assignments
 
 pytestmark = pytest.mark.xdist_group("synthesis")
@@ -75,6 +75,18 @@ def test_registers_are_counted_and_measured(synthesis: Synthesis) -> None:
     assert (result.latches, result.unmapped) == ((), ())
     assert 0 < result.min_period_ns < 1
     assert result.power_mw > 0
+
+
+def test_a_blocks_area_is_told_by_module(write: Callable[..., Path], osu: Technology) -> None:
+    """Each mapped alone, as often as it stands in the block; a module that is not the block's own is left out."""
+    whole = "\n".join(["wire [15:0] p, q, r;", *(f"{of} {name} (.clk(clk), .rst_n(rst_n), .a(a), .b(b), .y({name[0]}));"
+                       for of, name in (("part", "p0"), ("part", "q0"), ("other", "r0"))),
+                       "always @(posedge clk) y <= p ^ q ^ r;"])  # fmt: skip
+    files = [write(whole), write(REGISTERS, "part"), write(REGISTERS, "other"), *platform_files()]
+    found = {p.module: p for p in block_parts(files, "small", {}, osu, CLOCK_NS, {"small", "part"})}
+    assert {name: part.count for name, part in found.items()} == {"small": 1, "part": 2}
+    assert found["part"].area_um2 == 16 * FLIP_FLOP_UM2
+    assert found["small"].area_um2 > 16 * FLIP_FLOP_UM2
 
 
 def test_cells_to_avoid_are_not_used(write: Callable[..., Path], osu: Technology) -> None:
