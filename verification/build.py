@@ -10,19 +10,26 @@ from pathlib import Path
 from hwlib.errors import InputError
 from verification.sandbox import Completed
 
-_LOCATED = re.compile(r"^(?:%Error\S*: )?(?P<file>[\w./-]+\.v):(?P<line>\d+)(?::\d+)?: (?P<text>.+)$", re.MULTILINE)
+_LOCATED = re.compile(
+    r"^(?:%Error\S*: )?(?P<file>[\w./-]+\.s?v):(?P<line>\d+)(?::\d+)?: (?!warning:)(?P<text>.+)$", re.MULTILINE
+)
 
 
 class BuildFailed(InputError):
-    """A compiler refused the sources. `log` is all it said; `file` and `line` where, when it said so."""
+    """A compiler refused the sources. `log` is all it said; `file` and `line` where, when it said so; `reason` why."""
 
     def __init__(self, compiler: str, done: Completed) -> None:
         self.log = done.output
         match = _LOCATED.search(done.output)
         self.file, self.line = (match["file"], int(match["line"])) if match else ("", 0)
-        text = match["text"] if match else _last_line(done)
-        where = f"{self.file}:{self.line}" if match else compiler
-        super().__init__(f"{compiler} refuses this RTL: {text}", where, "")
+        self.reason = match["text"] if match else _last_line(done)
+        where = f"{self.file}:{self.line}" if match else ""
+        super().__init__(f"{compiler} refuses this RTL: {self.reason}", where)
+
+    @property
+    def located(self) -> str:
+        """Where and why, without the compiler's name."""
+        return f"{self.where}: {self.reason}" if self.where else self.reason
 
 
 def _last_line(done: Completed) -> str:

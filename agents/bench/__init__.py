@@ -14,10 +14,12 @@ Kind = Literal["sealed", "in-loop", "reference"]
 """Whose answers were graded and what their writer saw. sealed: a model's, from the specification alone; in-loop: a
 model's that was told what the suite's bench printed; reference: the suite's own. Figures of two kinds never meet."""
 
-Cause = Literal["passed", "wrong", "compile", "time", "limit", "silent", "refused", "no answer", "no reference"]
-"""Why a grade is what it is. wrong: the bench says so; compile: the simulator refuses the sources; time: the limit on
-it, or the bench's own; limit: memory, files or output; silent: the bench gave no verdict; refused: the answer's text
-could forge a verdict."""
+Cause = Literal[
+    "passed", "wrong", "compile", "bench", "time", "limit", "silent", "refused", "no answer", "no reference"
+]
+"""Why a grade is what it is. wrong: the bench says so; compile: the simulator refuses the sources; bench: it refuses
+them with the suite's own reference, too, so that no answer can pass; time: the limit on it, or the bench's own; limit:
+memory, files or output; silent: the bench gave no verdict; refused: the answer's text could forge a verdict."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def grade(layout: Layout, problem: Problem, answer: str, simulator: Simulator, *
     try:
         done = _icarus(files, problem) if simulator == "icarus" else _verilator(files, problem)
     except BuildFailed as error:
-        verdict = Verdict("time" if "time limit" in str(error) else "compile", plain(str(error), 200))
+        verdict = Verdict("time" if "time limit" in str(error) else "compile", plain(error.located, 200))
         return Grade(simulator, verdict.cause, verdict.detail, time.monotonic() - begin, shown(error.log))
     verdict = _verdict(layout, problem, done)
     return Grade(simulator, verdict.cause, verdict.detail, time.monotonic() - begin, shown(done.output))
@@ -65,8 +65,8 @@ def compiles(problem: Problem, answer: str, simulator: Simulator) -> Grade:
     seconds = time.monotonic() - begin
     if done.ok:
         return Grade(simulator, "passed", "it compiles", seconds)
-    return Grade(simulator, "time" if "time" in done.stopped else "compile", str(BuildFailed(simulator, done)), seconds,
-                 shown(done.output))  # fmt: skip
+    return Grade(simulator, "time" if "time" in done.stopped else "compile", BuildFailed(simulator, done).located,
+                 seconds, shown(done.output))  # fmt: skip
 
 
 def shown(output: str) -> str:

@@ -5,6 +5,7 @@ One conversation, each request repeating the one before and adding to its end, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from agents.models.team import Team
 from agents.roles import bounds, prompts
 from agents.roles.ask import Said, ask
 
+_FENCED = re.compile(r"\s*```\w*[ \t]*\n(?P<text>.*?\n)[ \t]*```\s*", re.DOTALL)
 WRITER, VERIFIER = "suite_writer", "suite_verifier"
 Messages = tuple[Message, ...]
 
@@ -86,14 +88,16 @@ def _write(model: Model, problem: Problem, talk: Messages, number: int) -> Said[
 
 
 def _accept(answer: SuiteAnswer) -> str:
-    """The text; ValueError for none, or one that cannot be stored."""
-    if not answer.text.strip():
+    """The text, out of the fence that models put round code; ValueError for none, or one that cannot be stored."""
+    fenced = _FENCED.fullmatch(answer.text)
+    text = fenced["text"] if fenced else answer.text
+    if not text.strip():
         raise ValueError("text is empty: it must hold the whole answer")
-    if len(answer.text.encode("utf-8", "replace")) > MOST_BYTES:
+    if len(text.encode("utf-8", "replace")) > MOST_BYTES:
         raise ValueError(f"text is longer than {MOST_BYTES} bytes")
-    if any((ord(c) < 32 and c not in "\t\n\r\f") or 0xD800 <= ord(c) < 0xE000 for c in answer.text):
+    if any((ord(c) < 32 and c not in "\t\n\r\f") or 0xD800 <= ord(c) < 0xE000 for c in text):
         raise ValueError("text holds characters that no Verilog has")
-    return answer.text
+    return text
 
 
 def _read(model: Model, problem: Problem, talk: Messages, text: str, seen: Seen, number: int) -> Said[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agents.bench import Grade, Kind, Layout, Problem, Simulator
@@ -115,6 +115,7 @@ class _Work:
 
     def __init__(self, order: Order, layout: Layout, record: Record, ledger: Ledger, team: Team | None) -> None:
         self.order, self.layout, self.record, self.ledger, self.team = order, layout, record, ledger, team
+        self._fit: dict[tuple[str, Simulator], bool] = {}
 
     def through(self, problems: Sequence[Problem], told: Told) -> tuple[list[Result], str]:
         """The results, and why there are no more if some lack."""
@@ -160,7 +161,8 @@ class _Work:
         """What the writer may know of its text: in the loop the bench's words, sealed only whether it compiles."""
         self._check_time()
         if self.order.kind == "in-loop":
-            seen = tuple(grade(self.layout, problem, text, simulator) for simulator in self.order.simulators)
+            fit = [name for name in self.order.simulators if self._is_fit(problem, name)] or self.order.simulators
+            seen = tuple(grade(self.layout, problem, text, simulator) for simulator in fit)
             return Seen(seen, settled=all(each.passed for each in seen))
         return Seen(tuple(compiles(problem, text, simulator) for simulator in self.order.simulators))
 
@@ -168,7 +170,19 @@ class _Work:
         if not solved.text:
             cause = "no answer" if self.team else "no reference"
             return Grade(simulator, "no answer" if self.team else "no reference", solved.why or cause, 0.0)
-        return grade(self.layout, problem, solved.text, simulator, trusted=self.team is None)
+        found = grade(self.layout, problem, solved.text, simulator, trusted=self.team is None)
+        if self.team and found.cause == "compile" and not self._is_fit(problem, simulator):
+            return replace(found, cause="bench", detail=f"nor does it take the suite's own reference: {found.detail}")
+        return found
+
+    def _is_fit(self, problem: Problem, simulator: Simulator) -> bool:
+        """Whether the simulator takes the bench with the suite's own reference: if not, no answer can pass on it, and
+        what it says is no help to a writer. A suite without reference has the benefit of the doubt."""
+        key = problem.name, simulator
+        if key not in self._fit:
+            own = problem.reference
+            self._fit[key] = not own or grade(self.layout, problem, own, simulator, trusted=True).cause != "compile"
+        return self._fit[key]
 
 
 def _suite(order: Order) -> tuple[Layout, tuple[Problem, ...]]:
@@ -181,8 +195,10 @@ def _suite(order: Order) -> tuple[Layout, tuple[Problem, ...]]:
 def _chosen(order: Order, every: Sequence[Problem]) -> list[Problem]:
     found = [problem for problem in every if fnmatch.fnmatchcase(problem.name, order.problems)]
     if not found:
-        raise InputError(f"no problem is called '{order.problems}'", "--problems",
-                         f"one of {len(every)} is called {every[0].name}")  # fmt: skip
+        raise InputError(
+            f"no problem is called '{order.problems}'", "--problems",
+            f"give a whole name or a pattern, say '{order.problems}*'; one of {len(every)} is called {every[0].name}",
+        )  # fmt: skip
     return found[: order.limit or None]
 
 

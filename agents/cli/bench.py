@@ -167,12 +167,13 @@ def _data(report: Report) -> dict[str, object]:
 def _problems(report: Report) -> Table:
     from rich.table import Table
 
-    simulators = report.settings.simulators
-    table = Table("problem", *simulators, "texts", "why not")
+    simulators, own = report.settings.simulators, report.settings.kind == "reference"
+    table = Table("problem", *simulators, *([] if own else ["texts"]), "why not")
     for result in report.results:
         cells = [grade.cause for grade in result.grades]
         whys = [f"{grade.simulator}: {grade.detail}" for grade in result.grades if not grade.passed]
-        table.add_row(result.problem, *cells, str(result.texts), "; ".join(dict.fromkeys(whys)))
+        texts = [] if own else [str(result.texts)]
+        table.add_row(result.problem, *cells, *texts, "; ".join(dict.fromkeys(whys)))
     return table
 
 

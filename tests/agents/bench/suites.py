@@ -32,6 +32,15 @@ module tb;
   final $display("Mismatches: %1d in %1d samples", wrong, samples);
 endmodule
 """
+CAST_BENCH = BENCH.replace(
+    "  wire done;\n",
+    """  wire done;
+  typedef enum logic [1:0] {IDLE, BUSY} state_t;
+  state_t state;
+  initial state = state_t'(2'd1);
+""",
+)
+"""What Icarus 11 cannot compile and Verilator can."""
 HEAD = "module TopModule (input [3:0] a, output [3:0] y);\n"
 RIGHT = {
     "Prob001_invert": HEAD + "assign y = ~a;\nendmodule\n",

@@ -15,6 +15,7 @@ from agents.bench import Kind
 from agents.bench.answers import SuiteAnswer
 from agents.bench.record import Result
 from agents.bench.run import Order, Report, run
+from agents.models import Request
 from agents.models.prices import FREE
 from agents.models.team import cast
 from agents.records import Budget
@@ -58,6 +59,29 @@ def test_in_the_loop_the_bench_is_heard(folder: Path) -> None:
     assert [result.texts for result in report.results] == [3, 3]
     heard = [request.messages[-1].text for request in model.asked]
     assert any("Mismatches: 16 in 16 samples" in text for text in heard)
+
+
+def test_a_simulator_that_cannot_take_the_bench_is_no_reason_to_mend(folder: Path) -> None:
+    """Icarus 11 has no casts to an enumeration: it refuses the reference, too; the writer hears of the other alone."""
+    for path in (folder / "dataset_spec-to-rtl").glob("*_test.sv"):
+        path.write_text(suites.CAST_BENCH)
+    model = Scripted()
+    order = Order("verilog-eval", folder, "in-loop", ("icarus", "verilator"), cast(WORD), limit=1, repairs=5)
+    report = run(order, lambda word: model, {model.name: FREE})
+    (result,) = report.results
+    assert [(grade.simulator, grade.cause) for grade in result.grades] == [("icarus", "bench"), ("verilator", "passed")]
+    assert "reference: Prob001_invert_test.sv:" in result.grades[0].detail
+    assert result.texts == 3
+    assert not any("icarus" in message.text for request in model.asked for message in request.messages)
+
+
+def test_a_fence_round_an_answer_is_taken_off(folder: Path) -> None:
+    class Fenced(Scripted):
+        def _answer(self, request: Request) -> dict[str, object]:
+            answer = super()._answer(request)
+            return answer | {"text": f"```verilog\n{answer['text']}```\n" if answer["text"] else ""}
+
+    assert judge(folder, Fenced(), "in-loop").counts() == {"icarus": 2}
 
 
 def test_repairs_are_bounded(folder: Path) -> None:
