@@ -13,6 +13,7 @@ from hwlib.design import Design, Manifest
 from hwlib.spec import Spec
 
 if TYPE_CHECKING:
+    from verification.cone import Register
     from verification.proposals import Grade, Proposal
     from verification.synthesize import Part
 
@@ -84,6 +85,9 @@ class Evaluator(Protocol):
 
     def block_parts(self, design: Design, block: str) -> tuple[Part, ...]:
         """The modules of the block, each mapped by itself."""
+
+    def cone(self, design: Design, block: str, outputs: Sequence[str]) -> tuple[Register, ...]:
+        """The registers that ports of the block follow from; none where the text cannot be read."""
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         """Cycles of the workload by the cycle model; None if it does not fit a design with this manifest."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 import yaml
@@ -25,12 +26,14 @@ from hwlib.spec import Spec
 from hwlib.tech import technology
 from mfm import api as mfm_api
 from verification import cache, gates, proposals, timing, toolchain
+from verification.cone import Register, registers
 from verification.gates import integrate
 from verification.judgement import QUICK_TRANSACTIONS
 from verification.memory_macros import macros_of
 from verification.proposals import Grade, Proposal
 from verification.synthesize import Part, block_parts, synthesize, synthesize_block, technology_digest
 from verification.system.simulation import MemoryModel
+from verification.yosys import YosysFailed
 
 FINDINGS = 8
 """Findings kept of a refused gate: the first are the smallest."""
@@ -91,6 +94,14 @@ class FlowEvaluator:
         values = block_parameters(block, design.manifest.parameters)
         own = {path.stem for path in design.block_files(block)}
         return block_parts(design.closure_files(block), block, values, self._technology, self._spec.clock_ns, own)
+
+    def cone(self, design: Design, block: str, outputs: Sequence[str]) -> tuple[Register, ...]:
+        """The registers that ports of the block follow from, at the smallest point it is judged at."""
+        point = min(gates.Candidate(design, block).points(), key=lambda point: prod(point.values()))
+        try:
+            return registers(design.closure_files(block), block, point, outputs)
+        except YosysFailed:
+            return ()
 
     def _block_report(self, files: tuple[Path, ...], block: str, values: dict[str, int]) -> BlockReport:
         mapped = synthesize_block(files, block, values, self._technology, self._spec.clock_ns)

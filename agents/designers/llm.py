@@ -104,7 +104,8 @@ class LlmDesigner:
         if self._without & {"condensation", "roles"}:
             return Reading([f"{o.gate}: {text}" for o in outcomes if not o.passed for text in o.findings], talk)
         contract = contracts.load(order.block)
-        seen = [(outcome, condense(outcome, contract)) for outcome in outcomes]
+        cone = replace(desk, draft=dict(files)).cone
+        seen = [(outcome, condense(outcome, contract, cone)) for outcome in outcomes]
         facts = [f"{outcome.gate}: {finding}" for outcome, findings in seen for finding in findings]
         scenarios = proposals.names(order.block) if order.block != "top" else ()
         messages = block_talk.judged(talk.messages, seen, scenarios)

@@ -13,7 +13,7 @@ MOST_BYTES = 70_000
 EDITED = 16_000
 """A block of more bytes is changed by edits: whole files, twice over, would not fit one conversation."""
 MOST_FINDINGS = 12
-FINDING = 500
+FINDING = 1200
 INTENT = 1500
 REASON = 300
 """Characters of a finding, an order's intent, a plan's reason or a reviewer's."""

@@ -1,4 +1,5 @@
-"""A gate's findings as a designer can act on them: each fault once, at its first bad cycle, with the contract's clause.
+"""A gate's findings as a designer can act on them: each fault once, at its first bad cycle, with the registers that its
+signals follow from and the contract's clause.
 
 A bench runs in many scenarios, points and simulators, and one fault shows in most; their findings differ in little.
 """
@@ -6,22 +7,35 @@ A bench runs in many scenarios, points and simulators, and one fault shows in mo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from agents.records import Fact, GateOutcome
 from hwlib.contracts.schema import Contract, Interface
+from hwlib.errors import plain
+
+if TYPE_CHECKING:
+    from verification.cone import Register
 
 FAULTS = 4
 """Different faults told of one gate: the rest mostly follow from the first."""
 LINE = 600
 """Characters of a finding that is only text."""
-VALUE, VECTOR, CLAUSE = 160, 300, 300
+VALUE, VECTOR, CLAUSE = 120, 200, 300
 """Characters of a value, of the input that shows the fault, and of what the contract says."""
+REGISTERS = 6
+"""Registers told of a fault: so many in front of its signals, and as many a cycle before."""
+Cone = Callable[[Sequence[str]], Sequence["Register"]]
+"""The registers that output ports follow from."""
 _PACE = re.compile(r"cycles|not finished|full rate|hang|too slow")
 _FIELD = re.compile(r"(\w+)=0x([0-9a-f]+)")
 
 
-def condense(outcome: GateOutcome, contract: Contract) -> list[str]:
+def _unknown(outputs: Sequence[str]) -> Sequence[Register]:
+    return ()
+
+
+def condense(outcome: GateOutcome, contract: Contract, cone: Cone = _unknown) -> list[str]:
     """The refused outcome's findings, bounded in number and length; none of one that passed."""
     if outcome.passed:
         return []
@@ -31,11 +45,11 @@ def condense(outcome: GateOutcome, contract: Contract) -> list[str]:
     for fact in outcome.facts:
         groups.setdefault(fact.interface, []).append(fact)
     kept = list(groups.items())[:FAULTS]
-    return [_fault(contract, name, facts) for name, facts in kept]
+    return [_fault(contract, name, facts, cone) for name, facts in kept]
 
 
-def _fault(contract: Contract, name: str, facts: Sequence[Fact]) -> str:
-    """The group's first fact, how often it was seen, and what the contract says of the interface."""
+def _fault(contract: Contract, name: str, facts: Sequence[Fact], cone: Cone) -> str:
+    """The group's first fact, how often it was seen, where its signals come from, and what the contract says."""
     first = min(facts, key=lambda fact: fact.cycle if fact.cycle >= 0 else 1 << 62)
     where = f"{first.file}:{first.line}: " if first.line else ""
     more = f" (and {len(facts) - 1} more runs)" if len(facts) > 1 else ""
@@ -44,7 +58,8 @@ def _fault(contract: Contract, name: str, facts: Sequence[Fact]) -> str:
     parts += [_difference(first)] if first.expected or first.got else []
     parts += [f"input: {_cut(first.vector, VECTOR)}"] if first.vector else []
     interface = next((each for each in contract.interfaces if each.name == name), None)
-    parts += [f"signals: {', '.join(_signals(interface))}"] if interface else []
+    if interface:
+        parts += [f"signals: {', '.join(_signals(interface))}", *_origin(cone(_outputs(interface, first)))]
     parts.append(f"contract: {_clause(contract, interface, first)}")
     return "; ".join(parts)
 
@@ -52,20 +67,47 @@ def _fault(contract: Contract, name: str, facts: Sequence[Fact]) -> str:
 def _difference(fact: Fact) -> str:
     """Expected and got, and of fields that differ the lowest and highest bit that does."""
     text = f"expected {_cut(fact.expected, VALUE)}, got {_cut(fact.got, VALUE)}"
-    want, have = dict(_FIELD.findall(fact.expected)), dict(_FIELD.findall(fact.got))
     spans = []
-    for field in want.keys() & have.keys():
-        wrong = int(want[field], 16) ^ int(have[field], 16)
-        if wrong:
-            low = (wrong & -wrong).bit_length() - 1
-            spans.append(f"{field} differs in bits {wrong.bit_length() - 1}..{low}")
+    for field, wrong in _wrong_bits(fact).items():
+        low = (wrong & -wrong).bit_length() - 1
+        spans.append(f"{field} differs in bits {wrong.bit_length() - 1}..{low}")
     return f"{text} ({', '.join(sorted(spans))})" if spans else text
 
 
+def _wrong_bits(fact: Fact) -> dict[str, int]:
+    """Of each field that differs the bits that do."""
+    want, have = dict(_FIELD.findall(fact.expected)), dict(_FIELD.findall(fact.got))
+    bits = {field: int(want[field], 16) ^ int(have[field], 16) for field in want.keys() & have.keys()}
+    return {field: wrong for field, wrong in sorted(bits.items()) if wrong}
+
+
 def _signals(interface: Interface) -> list[str]:
-    stem = interface.name + interface.separator if interface.name else ""
     handshake = {"stream": ["valid", "ready"], "flow": ["valid"], "wires": []}[interface.kind]
-    return [f"{stem}{name}" for name in (*handshake, *interface.fields)]
+    return [f"{_stem(interface)}{name}" for name in (*handshake, *interface.fields)]
+
+
+def _stem(interface: Interface) -> str:
+    return interface.name + interface.separator if interface.name else ""
+
+
+def _outputs(interface: Interface, fact: Fact) -> list[str]:
+    """The interface's ports that the block drives; of a payload that differs, the fields that do."""
+    if interface.direction == "in":
+        return [f"{_stem(interface)}ready"] if interface.kind == "stream" else []
+    wrong = [field for field in interface.fields if field in _wrong_bits(fact)]
+    driven = [name for name in _signals(interface) if name != f"{_stem(interface)}ready"]
+    return [f"{_stem(interface)}{field}" for field in wrong] or driven
+
+
+def _origin(registers: Sequence[Register]) -> list[str]:
+    """The registers in words: those in front of the signals, then those a cycle before."""
+    told = []
+    for before, words in enumerate(("they follow from", "which follow from")):
+        level = [each for each in registers if each.before == before]
+        names = [f"{plain(each.name, 80)} ({each.file}:{each.line})" for each in level[:REGISTERS]]
+        more = f" and {len(level) - REGISTERS} more" if len(level) > REGISTERS else ""
+        told += [f"{words} {', '.join(names)}{more}"] if names else []
+    return told
 
 
 def _clause(contract: Contract, interface: Interface | None, fact: Fact) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agents.campaign import Campaign
 from agents.designers import BlockCost, Candidate, Files
@@ -11,6 +12,9 @@ from agents.evaluator import Evaluator
 from agents.records import Figures
 from hwlib.design import Design
 from hwlib.errors import InputError
+
+if TYPE_CHECKING:
+    from verification.cone import Register
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,13 @@ class Desk:
         if found is None:
             raise InputError("a block it instantiates has no passing candidate", self.block)
         return found
+
+    def cone(self, outputs: Sequence[str]) -> tuple[Register, ...]:
+        """The registers that ports of the draft follow from; none if it cannot be laid out."""
+        try:
+            return self.judge.cone(self.design(), self.block, outputs)
+        except InputError:
+            return ()
 
     def candidates(self) -> list[Candidate]:
         """The candidates of earlier rounds."""

@@ -33,7 +33,7 @@ class CheckDraft(Call):
         contract, lines = contracts.load(desk.block), []
         for outcome in desk.judge.check_quick(desk.design(), desk.block):
             lines.append(f"{outcome.gate}: {'passed' if outcome.passed else 'refused'}")
-            lines += [f"- {finding}" for finding in condense(outcome, contract)]
+            lines += [f"- {finding}" for finding in condense(outcome, contract, desk.cone)]
         return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from agents.records import GateOutcome
 from hwlib import contracts
 from hwlib.design import Design, Manifest
 from hwlib.spec import Budgets, Spec
+from verification.cone import Register
 from verification.proposals import Grade, Proposal
 from verification.synthesize import Part
 
@@ -77,6 +78,9 @@ class ToyEvaluator:
     def block_parts(self, design: Design, block: str) -> tuple[Part, ...]:
         cost = self.block_cost(design, block)
         return Part(block, 1, 0.25 * cost.area_um2), Part(f"{block}_lane", 4, 0.2 * cost.area_um2)
+
+    def cone(self, design: Design, block: str, outputs: Sequence[str]) -> tuple[Register, ...]:
+        return tuple(Register(before, f"{block}.v", 3 + before, f"{name}_q") for before, name in enumerate(outputs))
 
     def model_cycles(self, manifest: Manifest) -> int | None:
         needs = {"MATRIX_PARAMS": 128, "VECTOR_PARAMS": 64, "ROW_SCALES": 64 // manifest.tile, "ACT_TABLES": 1}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from agents.records import Fact, GateOutcome
-from agents.roles.condense import FAULTS, condense
+from agents.roles.condense import FAULTS, REGISTERS, condense
 from hwlib import contracts
+from verification.cone import Register
 
 BLOCK = "requantizer"
 CONTRACT = contracts.load(BLOCK)
@@ -29,6 +32,21 @@ def test_a_fault_is_told_once_at_its_first_bad_cycle() -> None:
     assert "got data=0x7fff (data differs in bits 15..8); input: data=0x1 shift=0x2" in told
     assert "signals: y_valid, y_ready, y_data" in told
     assert "contract: y: data[8*r +: 8] is lane r's int8 result" in told
+
+
+def test_a_fault_is_told_with_the_registers_that_its_wrong_ports_follow_from() -> None:
+    asked: list[list[str]] = []
+
+    def cone(outputs: Sequence[str]) -> list[Register]:
+        asked.append(list(outputs))
+        near = [Register(0, "f.v", line, f"near{line}") for line in range(REGISTERS + 2)]
+        return [*near, Register(1, "g.v", 9, "far\x1b[31m")]
+
+    told = condense(outcome(seen(3, "bubbles"), Fact("x: ready fell while valid", interface="x")), CONTRACT, cone)
+    condense(outcome(Fact("y: valid withdrawn", interface="y")), CONTRACT, cone)
+    assert asked == [["y_data"], ["x_ready"], ["y_valid", "y_data"]]
+    assert "; they follow from near0 (f.v:0), near1 (f.v:1)" in told[0]
+    assert f"near{REGISTERS - 1} (f.v:{REGISTERS - 1}) and 2 more; which follow from far (g.v:9); contract:" in told[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""The registers an output's value follows from, within a cycle and one before, named as in the block's own text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from verification import cache, sandbox, yosys
+from verification.build import copy_sources
+
+LIMITS = sandbox.Limits(seconds=60, memory_bytes=4 << 30)
+_WIRE = re.compile(
+    r'attribute \\src "(?:[^"]*\|)?(?P<file>[\w.]+):(?P<line>\d+)[^"|]*"\n'
+    r"(?: *attribute .*\n)* *wire [^\n]*?\\(?P<name>\S+)\n"
+)
+_INDEX = re.compile(r"\[\d+\]")
+
+
+@dataclass(frozen=True, order=True)
+class Register:
+    """A register by its name from the block down, generated copies as one (``row[*].sum``), and where it is declared.
+    `before`: cycles between it and the output, 0 or 1."""
+
+    before: int
+    file: str
+    line: int
+    name: str
+
+
+def registers(
+    files: Sequence[Path], block: str, point: Mapping[str, int], outputs: Sequence[str]
+) -> tuple[Register, ...]:
+    """The registers from which combinational logic leads to any of the `outputs` of `block` at `point`, then those from
+    which it leads to these, by file and line. Raises YosysFailed if Yosys does not take the files."""
+    words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
+    with cache.scratch_folder("cone") as work:
+        names = [name for name in copy_sources(files, work) if name != f"{yosys.MEMORY_CELL}.v"]
+        box = f"read_verilog -lib {yosys.MEMORY_CELL}.v\n" if (work / f"{yosys.MEMORY_CELL}.v").exists() else ""
+        ports = " ".join(f"w:{name}" for name in outputs)
+        yosys.run(
+            f"""read_verilog {" ".join(names)}
+{box}hierarchy -check -top {block} {words}
+proc
+flatten -noscopeinfo
+opt_clean
+select -set held t:$*dff* %co1:+[Q] w:* %i
+select -set near {ports} %cie* @held %i
+select -set far @near %ci2 %cie* @held %i @near %d
+dump -o near.il @near
+dump -o far.il @far
+""",
+            work,
+            LIMITS,
+        )
+        found = [sandbox.result_text(work / f"{name}.il") or "" for name in ("near", "far")]
+    seen: dict[tuple[str, int, str], int] = {}
+    for before, text in enumerate(found):
+        for match in _WIRE.finditer(text):
+            seen.setdefault((match["file"], int(match["line"]), _INDEX.sub("[*]", match["name"])), before)
+    return tuple(sorted(Register(before, *place) for place, before in seen.items()))
