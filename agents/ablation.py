@@ -1,7 +1,7 @@
 """Campaigns on one spec at equal budget, each going without a part of the LLM designer: what every part is worth.
 
-The last goes without models: the search designer, with as many evaluations as the whole team spent, in as many rounds
-as it likes.
+One goes without models: the search designer, with as many evaluations as the whole team spent, in as many rounds as it
+likes; never fewer than its first design takes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from agents import api, transcripts
+from agents import api, limits, transcripts
 from agents.campaign import Campaign, names
 from agents.progress import Progress, silent
 from agents.records import Budget, CampaignResult, Cost
@@ -22,7 +22,7 @@ FULL = "nothing"
 MODELS = "models"
 """The one that goes without models."""
 SEARCH_ROUNDS = 1000
-"""More than evaluations ever pay for: these alone limit a search that is compared."""
+"""More than evaluations ever pay for: these limit a search that is compared, unless it converges before."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Arm:
 
 def arms(without: tuple[str, ...]) -> tuple[str, ...]:
     """What is compared after the campaign that goes without nothing: all of OMISSIONS and no models, or those named."""
-    check(tuple(part for part in without if part != MODELS))
+    check(tuple(part for part in without if part != MODELS), besides=(MODELS,))
     return (FULL, *(without or (*OMISSIONS, MODELS)))
 
 
@@ -59,18 +59,19 @@ def compare(
     resume: Callable[..., CampaignResult] = api.resume_campaign,
 ) -> Iterator[Arm]:
     """Run the campaigns one after the other, or go on with those that were begun; each as soon as it has ended."""
-    evaluations = None
+    evaluations = 0
     for arm in arms(without):
         called = f"{name or spec.name}-{'full' if arm == FULL else f'no-{arm}'}"
         begin = partial(start, spec, budget=budget, seed=seed, name=called, progress=progress)
         if called in names():
             result = resume(called, progress=progress)
         elif arm == MODELS:
-            equal = budget.model_copy(update={"evaluations": evaluations, "rounds": SEARCH_ROUNDS})
+            enough = max(evaluations, limits.least_evaluations())
+            equal = budget.model_copy(update={"evaluations": enough, "rounds": SEARCH_ROUNDS})
             result = begin(designer="search", budget=equal)
         else:
             result = begin(designer="llm", model=model, without=() if arm == FULL else (arm,))
-        evaluations = evaluations or result.status.spent.evaluations
+        evaluations = result.status.spent.evaluations if arm == FULL else evaluations
         yield _arm(arm, called, result)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwlib.errors import plain
+
 
 @dataclass(frozen=True)
 class LayerUse:
@@ -35,8 +37,10 @@ def described(use: CycleUse) -> list[str]:
     for block, work in sorted(use.work.items(), key=lambda item: -sum(item[1].values())):
         parts = ", ".join(f"{name} {count}" for name, count in _largest(work))
         lines.append(f"{block} works in {_share(sum(work.values()), use)}: {parts}.")
-    layers = [f"{layer.name} {layer.cycles} ({layer.utilisation:.0%} beats, waits most for {layer.waits_for})"
-              for layer in use.layers]  # fmt: skip
+    layers = [
+        f"{plain(layer.name, 60)} {layer.cycles} "
+        f"({layer.utilisation:.0%} beats, waits most for {layer.waits_for})" for layer in use.layers
+    ]  # fmt: skip
     return [*lines, f"Longest layers: {'; '.join(layers)}."] if layers else lines
 
 

@@ -9,9 +9,9 @@ from agents.designers import BlockCost, Candidate, WorkOrder
 FIGURES = {"area": "area_um2", "period": "period_ns"}
 
 
-def of_block(candidate: Candidate, was: BlockCost | None) -> str:
+def of_block(candidate: Candidate, was: BlockCost | None, moved: bool = False) -> str:
     """Area and period of the block against the block it replaces, and its writer's word on why; empty if nothing was
-    expected or said, or it was not measured."""
+    expected or said, or it was not measured. `moved`: parameters it depends on changed, too."""
     now, order = candidate.cost, candidate.order
     if was is None or now is None:
         return ""
@@ -20,7 +20,8 @@ def of_block(candidate: Candidate, was: BlockCost | None) -> str:
     if not wanted and not candidate.note:
         return ""
     said = ", ".join(_said(name, wanted.get(name, 0.0) if wanted else None, change) for name, change in found.items())
-    return f"{order.block}: {said}" + (f" ({candidate.note})" if candidate.note else "")
+    also = ", the change of parameters included" if moved else ""
+    return f"{order.block}: {said}{also}" + (f" ({candidate.note})" if candidate.note else "")
 
 
 def of_cycles(orders: Sequence[WorkOrder], was: int, now: int) -> str:

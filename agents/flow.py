@@ -98,10 +98,17 @@ class FlowEvaluator:
     def cone(self, design: Design, block: str, outputs: Sequence[str]) -> tuple[Register, ...]:
         """The registers that ports of the block follow from, at the smallest point it is judged at."""
         point = min(gates.Candidate(design, block).points(), key=lambda point: prod(point.values()))
-        try:
-            return registers(design.closure_files(block), block, point, outputs)
-        except YosysFailed:
-            return ()
+        files = design.closure_files(block)
+
+        def compute() -> tuple[Register, ...]:
+            try:
+                return registers(files, block, point, outputs)
+            except YosysFailed:
+                return ()
+
+        about = json.dumps([block, point, list(outputs), sources(Path(verification.__file__).parent, "cone.py")])
+        parts = {"files": cache.digest_files(files), "about": about, "yosys": str(toolchain.tool("yosys").version)}
+        return kept("cone", parts, compute, tuple[Register, ...])
 
     def _block_report(self, files: tuple[Path, ...], block: str, values: dict[str, int]) -> BlockReport:
         mapped = synthesize_block(files, block, values, self._technology, self._spec.clock_ns)

@@ -15,6 +15,8 @@ from hwlib.errors import InputError
 BLOCK_EVALUATIONS = len(BLOCK_GATES) + 1
 DESIGN_EVALUATIONS = len(DESIGN_GATES) + 1
 """Gates, and the synthesis that measures."""
+TEMPLATE_EVALUATIONS = BLOCK_EVALUATIONS + 1
+"""The same, and the tests that verifiers added."""
 
 
 @dataclass
@@ -29,9 +31,14 @@ class Clock:
         return self.mark - before
 
 
+def least_evaluations() -> int:
+    """What the first round takes, which judges every block and the whole."""
+    return len(contracts.names()) * BLOCK_EVALUATIONS + DESIGN_EVALUATIONS
+
+
 def check(budget: Budget) -> None:
-    """InputError if the evaluations do not pay for the first round, which judges every block and the whole."""
-    least = len(contracts.names()) * BLOCK_EVALUATIONS + DESIGN_EVALUATIONS
+    """InputError if the evaluations do not pay for the first round."""
+    least = least_evaluations()
     if budget.evaluations is not None and budget.evaluations < least:
         what = f"evaluations={budget.evaluations} cannot judge a first design, which takes {least}"
         raise InputError(what, "--budget", f"give at least evaluations={least}")

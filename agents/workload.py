@@ -83,7 +83,8 @@ class WorkloadCycles:
             program = self._program(manifest)
             return None if program is None else _use(program, manifest, self._latency)
 
-        return kept("cycle-use", self._parts(manifest), compute, CycleUse | None)
+        told = sources(Path(__file__).parent, Path(__file__).name)
+        return kept("cycle-use", self._parts(manifest) | {"told": told}, compute, CycleUse | None)
 
     def _parts(self, manifest: Manifest) -> dict[str, str]:
         """What cycles follow from."""

@@ -12,7 +12,7 @@ from agents import limits
 from agents.campaign import Campaign
 from agents.designers import BudgetSpent, Context, Designer, Files, WorkOrder
 from agents.evaluator import Evaluator
-from agents.limits import BLOCK_EVALUATIONS, DESIGN_EVALUATIONS
+from agents.limits import BLOCK_EVALUATIONS, DESIGN_EVALUATIONS, TEMPLATE_EVALUATIONS
 from agents.progress import Event, Kind, Progress
 from agents.records import GateOutcome, Revision
 from agents.state import Order, State
@@ -113,6 +113,7 @@ def context(state: State, shop: Workshop) -> Context:
         lessons=campaign.ledger.lessons(before=number),
         rejections=campaign.ledger.rejections(),
         orders_left=orders_left(campaign, number),
+        templates_an_order=max(1, order_evaluations(campaign) // TEMPLATE_EVALUATIONS),
         rounds_left=max(0, campaign.settings.budget.rounds - number - 1),
     )
 
@@ -124,11 +125,14 @@ def orders_left(campaign: Campaign, number: int) -> int:
     if allowed is None:
         return 10_000
     spent = sum(campaign.ledger.spent(r).evaluations for r in range(number))
+    return max(0, (allowed - spent - DESIGN_EVALUATIONS) // order_evaluations(campaign))
+
+
+def order_evaluations(campaign: Campaign) -> int:
+    """What one order takes at most."""
     settings = campaign.settings
     each = BLOCK_EVALUATIONS * (1 + settings.repairs)
-    if settings.designer == "llm":
-        each += settings.tool_checks + 2 * settings.repairs + 1
-    return max(0, (allowed - spent - DESIGN_EVALUATIONS) // each)
+    return each + settings.tool_checks + 2 * settings.repairs + 1 if settings.designer == "llm" else each
 
 
 def manifest_text(shop: Workshop, parameters: dict[str, int], variants: dict[str, str]) -> str:

@@ -11,17 +11,15 @@ from verification import cache, sandbox, yosys
 from verification.build import copy_sources
 
 LIMITS = sandbox.Limits(seconds=60, memory_bytes=4 << 30)
-_WIRE = re.compile(
-    r'attribute \\src "(?:[^"]*\|)?(?P<file>[\w.]+):(?P<line>\d+)[^"|]*"\n'
-    r"(?: *attribute .*\n)* *wire [^\n]*?\\(?P<name>\S+)\n"
-)
+_WIRE = re.compile(r"(?P<about>(?: *attribute .*\n)*) *wire [^\n]*?\\(?P<name>\S+)\n")
+_SOURCE = re.compile(r'attribute \\src "(?:[^"]*\|)?(?P<file>[\w.]+):(?P<line>\d+)[^"|]*"')
 _INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, order=True)
 class Register:
-    """A register by its name from the block down, generated copies as one (``row[*].sum``), and where it is declared.
-    `before`: cycles between it and the output, 0 or 1."""
+    """A register by its name from the block down, generated copies as one (``row[*].sum``), and where it is declared
+    (nowhere, if it is a memory's word). `before`: cycles between it and the output, 0 or 1."""
 
     before: int
     file: str
@@ -33,7 +31,10 @@ def registers(
     files: Sequence[Path], block: str, point: Mapping[str, int], outputs: Sequence[str]
 ) -> tuple[Register, ...]:
     """The registers from which combinational logic leads to any of the `outputs` of `block` at `point`, then those from
-    which it leads to these, by file and line. Raises YosysFailed if Yosys does not take the files."""
+    which it leads to these, by file and line. What comes out of a platform's memory is followed no further. Raises
+    YosysFailed if Yosys does not take the files."""
+    if not outputs:
+        return ()
     words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
     with cache.scratch_folder("cone") as work:
         names = [name for name in copy_sources(files, work) if name != f"{yosys.MEMORY_CELL}.v"]
@@ -44,6 +45,7 @@ def registers(
 {box}hierarchy -check -top {block} {words}
 proc
 flatten -noscopeinfo
+memory_map
 opt_clean
 select -set held t:$*dff* %co1:+[Q] w:* %i
 select -set near {ports} %cie* @held %i
@@ -58,5 +60,7 @@ dump -o far.il @far
     seen: dict[tuple[str, int, str], int] = {}
     for before, text in enumerate(found):
         for match in _WIRE.finditer(text):
-            seen.setdefault((match["file"], int(match["line"]), _INDEX.sub("[*]", match["name"])), before)
+            place = _SOURCE.search(match["about"])
+            file, line = (place["file"], int(place["line"])) if place else ("", 0)
+            seen.setdefault((file, line, _INDEX.sub("[*]", match["name"])), before)
     return tuple(sorted(Register(before, *place) for place, before in seen.items()))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
+from itertools import chain, count
 
 _MODULE = re.compile(r"^module (\S+)\n", re.MULTILINE)
 _CELL = re.compile(r"^  cell (\S+) \S+$", re.MULTILINE)
@@ -136,12 +137,14 @@ def read(text: str, kept: Iterable[str], black_box: str) -> Design:
     """Read RTLIL `text`; modules made from a source module in `kept` get plain names (``array``, ``array_2``, …)."""
     wanted = set(kept)
     found = list(modules(text))
+    sources = {module.source for module in found}
     names: dict[str, str] = {}
     blocks: dict[str, str] = {}
     for module in found:
         if module.source in wanted and module.source != black_box:
-            same = sum(block == module.source for block in blocks.values())
-            names[module.name] = f"{module.source}_{same + 1}" if same else module.source
+            taken = sources | set(blocks) if module.source in blocks else set[str]()
+            numbered = (f"{module.source}_{number}" for number in count(2))
+            names[module.name] = next(each for each in chain([module.source], numbered) if each not in taken)
             blocks[names[module.name]] = module.source
     renamed = [_rename(module, names) for module in found]
     boxes = {m.name for m in renamed if m.source == black_box}

@@ -80,7 +80,8 @@ class BlockResult:
 
 @dataclass(frozen=True)
 class Part:
-    """A module within a block, mapped alone without the modules inside it: how often it stands there, and its area."""
+    """A module within a block, mapped alone without the modules inside it: its name, with the parameters that tell it
+    from others of that name; how often it stands there, and its area."""
 
     module: str
     count: int
@@ -147,7 +148,16 @@ def block_parts(
     counts = {name: n for name, n in design.instances(block).items() if design.blocks[name] in own}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         areas = pool.map(lambda name: _map_block(design, name, files, technology, clock_ns).area_um2, counts)
-        return tuple(Part(name, n, area) for (name, n), area in zip(counts.items(), areas, strict=True))
+        told = (_told(design, name, counts) for name in counts)
+        return tuple(Part(*part) for part in zip(told, counts.values(), areas, strict=True))
+
+
+def _told(design: rtlil.Design, name: str, among: Collection[str]) -> str:
+    """The module's own name, with the parameters that differ from those of others `among` of the same text."""
+    source, values = design.blocks[name], design.parameters(name)
+    others = [design.parameters(other) for other in among if design.blocks[other] == source]
+    differ = [f"{key}={value}" for key, value in values.items() if any(other.get(key) != value for other in others)]
+    return f"{source}({' '.join(differ)})" if differ else source
 
 
 def mapped_block(

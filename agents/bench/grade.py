@@ -65,8 +65,8 @@ def compiles(problem: Problem, answer: str, simulator: Simulator) -> Grade:
     seconds = time.monotonic() - begin
     if done.ok:
         return Grade(simulator, "passed", "it compiles", seconds)
-    return Grade(simulator, "time" if "time" in done.stopped else "compile", BuildFailed(simulator, done).located,
-                 seconds, shown(done.output))  # fmt: skip
+    why = plain(BuildFailed(simulator, done).located, 200)
+    return Grade(simulator, "time" if "time" in done.stopped else "compile", why, seconds, shown(done.output))
 
 
 def shown(output: str) -> str:

@@ -18,7 +18,7 @@ from agents.models.team import Team
 from agents.roles import bounds, prompts
 from agents.roles.ask import Said, ask
 
-_FENCED = re.compile(r"\s*```\w*[ \t]*\n(?P<text>.*?\n)[ \t]*```\s*", re.DOTALL)
+_FENCED = re.compile(r"\s*```\w*[ \t]*\r?\n(?P<text>(?:.*?\n)?)[ \t]*```\s*", re.DOTALL)
 WRITER, VERIFIER = "suite_writer", "suite_verifier"
 Messages = tuple[Message, ...]
 

@@ -161,9 +161,10 @@ class _Work:
         """What the writer may know of its text: in the loop the bench's words, sealed only whether it compiles."""
         self._check_time()
         if self.order.kind == "in-loop":
-            fit = [name for name in self.order.simulators if self._is_fit(problem, name)] or self.order.simulators
-            seen = tuple(grade(self.layout, problem, text, simulator) for simulator in fit)
-            return Seen(seen, settled=all(each.passed for each in seen))
+            graded = [grade(self.layout, problem, text, simulator) for simulator in self.order.simulators]
+            seen = tuple(g for g in graded if g.cause != "compile" or self._is_fit(problem, g.simulator))
+            if seen:
+                return Seen(seen, settled=all(each.passed for each in seen))
         return Seen(tuple(compiles(problem, text, simulator) for simulator in self.order.simulators))
 
     def _grade(self, problem: Problem, solved: Solved, simulator: Simulator) -> Grade:

@@ -53,7 +53,7 @@ def ablate(
 ) -> int:
     """Run campaigns at equal budget, each without a part of the LLM designer, and print what every part is worth.
 
-    The last is the search designer's, with as many evaluations as the first spent.
+    Unless others are named, the last is the search designer's, with as many evaluations as the first spent.
 
     An interrupted comparison goes on where it was."""
     from agents import ablation

@@ -109,6 +109,8 @@ class Context:
     rejections: tuple[tuple[str, str], ...]
     orders_left: int
     """Orders the evaluation budget still pays for."""
+    templates_an_order: int = 1
+    """Templates that may be tried for what an order may take."""
     parent: Revision | None = None
     """What the round's plan chose to build on, once there is a plan."""
     rounds_left: int | None = None

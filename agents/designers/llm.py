@@ -137,8 +137,8 @@ def _bounded(answer: BlockAnswer) -> list[str]:
 
 
 def _open_to(context: Context, block: str, offered: Sequence[Candidate]) -> list[Candidate]:
-    """What `block` may be: what was written, though the base's block looks better alone, as the planner ordered it for
-    the whole's sake; templates compete with the base's block, which comes first."""
+    """What `block` may be: what was written, and templates tried beside it, though the base's block looks better, as
+    the planner ordered it for the whole's sake; templates alone compete with the base's block, which comes first."""
     kept = context.base.blocks.get(block, "") if context.base else ""
     fresh = [candidate for candidate in offered if candidate.order.round == context.round]
     before = [candidate for candidate in offered if candidate.id == kept]
@@ -147,16 +147,31 @@ def _open_to(context: Context, block: str, offered: Sequence[Candidate]) -> list
 
 
 def _best_mix(context: Context, open_to: Mapping[str, Sequence[Candidate]]) -> dict[str, Candidate]:
-    """The mix of least objective, as far as blocks' figures tell, among those within the clock if there are any."""
-    cycles = context.base.figures.cycles if context.base and context.base.figures else 1
+    """The mix of least objective, among those within the spec's clock, area and latency if there are any: as far as
+    blocks' figures tell, corrected by how the base's compare with those of its whole."""
+    spec, (wider, slower, cycles) = context.spec, _correction(context)
+    bounds = (spec.clock_ns, spec.budgets.area_um2, spec.budgets.latency_us)
 
     def worth(mix: Mapping[str, Offer[Candidate]]) -> tuple[bool, float]:
         costs = [cost for _, cost in mix.values()]
-        period = max(cost.period_ns for cost in costs)
+        period, area = slower * max(cost.period_ns for cost in costs), wider * sum(cost.area_um2 for cost in costs)
         energy = sum(cost.cycle_pj or 0.0 for cost in costs) * cycles
-        area = sum(cost.area_um2 for cost in costs)
-        return period > context.spec.clock_ns, objective(context.spec, area, cycles * period, energy)
+        figures = (period, area, cycles * period / 1e3)
+        over = any(bound is not None and figure > bound for figure, bound in zip(figures, bounds, strict=True))
+        return over, objective(spec, area, cycles * period, energy)
 
     offers = {block: [(c, c.cost) for c in found if c.cost is not None] for block, found in open_to.items()}
-    best = min(mixes(offers, thrifty(context.spec.objective)), key=worth)
+    best = min(mixes(offers, thrifty(spec.objective)), key=worth)
     return {block: candidate for block, (candidate, _) in best.items()}
+
+
+def _correction(context: Context) -> tuple[float, float, float]:
+    """Area and period of the base over those of its blocks, and its cycles; ones without a base."""
+    base = context.base
+    if base is None or base.figures is None:
+        return 1.0, 1.0, 1.0
+    known = {candidate.id: candidate.cost for candidate in context.candidates}
+    costs = [cost for identity in base.blocks.values() if (cost := known.get(identity))]
+    area, period = sum(cost.area_um2 for cost in costs), max((cost.period_ns for cost in costs), default=0.0)
+    found = base.figures
+    return found.area_um2 / area if area else 1.0, found.period_ns / period if period else 1.0, found.cycles

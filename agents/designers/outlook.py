@@ -7,7 +7,7 @@ from hwlib import contracts
 
 SHAPED = ("T", "D", "AXI_BYTES")
 """Parameters with no step of their own: arrays are a list, and the bus is the spec's."""
-ROOMS, ENTRIES = (1, 2, 4), 2
+ROOMS, ENTRIES = (1, 2, 4, 8, 16), 2
 """Scratchpads tried with another array, over the smallest that fits; its parameter memories are twice the smallest."""
 NEARLY = 0.0005
 """Changes of the cycles that are none, as a share."""
@@ -22,7 +22,7 @@ def steps(space: Space, parameters: dict[str, int]) -> list[str]:
     for name, value in sorted(parameters.items()):
         if name in SHAPED:
             continue
-        said = [_step(space.cycles(parameters | {name: other}), now, other) for other in _beside(name, value)]
+        said = [_step(space, parameters | {name: other}, now, other) for other in _beside(name, value)]
         if any(said):
             changing.append(f"{name} {value}: {', '.join(word for word in said if word)}")
         else:
@@ -42,8 +42,8 @@ def _array(space: Space, shape: tuple[int, int]) -> str:
         return ""
     cycles, best = min(counted, key=lambda found: (found[0], found[1]["WORDS"]))
     t, d = shape
-    kib = best["WORDS"] * t * d / 1024
-    return f"T={t} D={d} ({t * t * d} MACs): {cycles} cycles with WORDS={best['WORDS']} ({kib:g} KiB)"
+    rest = " ".join(f"{name}={value}" for name, value in best.items() if name not in SHAPED)
+    return f"T={t} D={d} ({t * t * d} MACs): {cycles} cycles with {rest}"
 
 
 def _beside(name: str, value: int) -> list[int]:
@@ -52,8 +52,11 @@ def _beside(name: str, value: int) -> list[int]:
     return [other for other in (value // 2, 2 * value) if legal.min <= other <= legal.max]
 
 
-def _step(cycles: int | None, now: int, value: int) -> str:
-    """What the step to `value` does; empty if nothing."""
+def _step(space: Space, parameters: dict[str, int], now: int, value: int) -> str:
+    """What the step to `value`, which gives `parameters`, does; empty if nothing."""
+    if space.refusal(parameters):
+        return f"{value} is over the budget"
+    cycles = space.cycles(parameters)
     if cycles is None:
         return f"{value} does not fit"
     change = cycles / now - 1

@@ -28,6 +28,8 @@ _FRONT = 8
 """Designs of the archive that a planner is shown."""
 _TRIED = 4
 """Other candidates of a block that a planner is shown."""
+MOST_TRIED = 64
+"""Templates a plan may try: each takes some ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def accepted(answer: PlannerAnswer, context: Context, means: Means) -> Plan:
         contracts.load("top").check(parameters)
     except InputError as error:
         raise ValueError(str(error)) from error
+    if over := means.space.refusal(parameters):
+        raise ValueError(over)
     if means.space.cycles(parameters) is None:
         raise ValueError(f"the workload does not fit these parameters, or they break a rule: {parameters}")
     try:
@@ -58,12 +62,17 @@ def accepted(answer: PlannerAnswer, context: Context, means: Means) -> Plan:
         choices = dict.fromkeys(chosen(means.library, take.block, take.template) for take in answer.templates)
     except InputError as error:
         raise ValueError(str(error)) from error
+    if len(choices) > MOST_TRIED:
+        raise ValueError(f"{len(choices)} templates: try at most {MOST_TRIED} a round, the most promising")
     carried = carry_over(context.round, base, parameters, {order.block for order in orders})
-    given = (*(order_for(context.round, choice) for choice in choices), *carried)
-    needed, room = len(orders) + len(given), context.orders_left - len(given)
-    if needed > context.orders_left:
-        raise ValueError(f"{needed} blocks would have to be verified; the budget allows {context.orders_left}")
-    return Plan(parameters, (*drafted(orders, means.drafts, room), *given), reason, *said, parent=base.revision)
+    room = context.orders_left - len(carried) - -(-len(choices) // context.templates_an_order)
+    if len(orders) > room:
+        what = f"{len(orders)} orders, {len(choices)} templates and {len(carried)} blocks at changed parameters"
+        raise ValueError(f"{what} would have to be verified; the budget does for {context.orders_left} orders, "
+                         f"or {context.templates_an_order} templates in place of each")  # fmt: skip
+    tried = [order_for(context.round, choice) for choice in choices]
+    written = drafted(orders, means.drafts, room)
+    return Plan(parameters, (*written, *carried, *tried), reason, *said, parent=base.revision)
 
 
 def carry_over(round_: int, base: Revision, parameters: dict[str, int], written: set[str]) -> list[WorkOrder]:
@@ -116,7 +125,8 @@ def shown(context: Context, space: Space) -> dict[str, Any]:
         "lessons": context.lessons, "constraints": constraints, "round": context.round, "budgets": limits,
         "rounds_left": context.rounds_left,
         "orders_left": context.orders_left, "parameters": contracts.load("top").parameters,
-        "table": block_table.table(), "blocks": [_row(part) for part in parts], "front": front[:_FRONT],
+        "table": block_table.table(), "templates": block_table.trades(), "front": front[:_FRONT],
+        "blocks": [_row(part, context) for part in parts],
         "critical_path": critical_path(base), "tried": _tried(context, base),
         "cycles": described(use) if use else [], "modelled": use.cycles if use else 0,
         "steps": outlook.steps(space, base.parameters), "arrays": outlook.arrays(space),
@@ -129,25 +139,36 @@ def critical_path(revision: Revision) -> str:
     return plain(str(metrics.get("critical_path", "")), bounds.REASON)
 
 
-def _row(part: Candidate) -> dict[str, str]:
+def _row(part: Candidate, context: Context) -> dict[str, str]:
     cost = part.cost
     area, period = ("?", "?") if cost is None else (f"{cost.area_um2:.0f}", f"{cost.period_ns:.2f}")
-    return {"block": part.block, "what": _what(part), "area": area, "period": period}
+    return {"block": part.block, "what": _what(part, context), "area": area, "period": period}
 
 
-def _what(part: Candidate) -> str:
-    """The template with its options, or what its writer says of it."""
+def _what(part: Candidate, context: Context) -> str:
+    """The template with its options, or what its writer says of it; of one that was carried over, what it was."""
+    if part.order.intent == CARRY:
+        same = (c for c in context.candidates if c.files == part.files and c.order.intent != CARRY)
+        part = next(same, part)
     return choice_of(part.order).described or plain(part.note or part.order.intent, _WHAT)
 
 
 def _tried(context: Context, base: Revision) -> list[str]:
-    """Of each block what else passed its gates at the base's parameters, least area times period first."""
+    """Of each block what else was measured at the base's parameters, each text once, least area times period first."""
     lines = []
     for block, kept in base.blocks.items():
         here = relevant(block, base.parameters)
-        others = [c for c in context.candidates if c.block == block and c.id != kept and c.cost is not None]
-        others = [c for c in others if c.passed and relevant(block, c.parameters) == here]
-        shown = sorted(others, key=lambda c: c.cost.area_um2 * c.cost.period_ns if c.cost else 0.0)[:_TRIED]
-        said = [f"{_what(c)}: {c.cost.area_um2:.0f} um2, {c.cost.period_ns:.2f} ns" for c in shown if c.cost]
+        measured = [c for c in context.candidates if c.block == block and c.passed and c.cost is not None]
+        texts = {repr(sorted(c.files.items())): c for c in measured if relevant(block, c.parameters) == here}
+        own = next((repr(sorted(c.files.items())) for c in measured if c.id == kept), "")
+        others = [c for text, c in texts.items() if text != own]
+        best = sorted(others, key=lambda c: c.cost.area_um2 * c.cost.period_ns if c.cost else 0.0)[:_TRIED]
+        said = [f"{_what(c, context)}{_unsure(c)}: {c.cost.area_um2:.0f} um2, {c.cost.period_ns:.2f} ns"
+                for c in best if c.cost]  # fmt: skip
         lines += [f"{block}: {'; '.join(said)}"] if said else []
     return lines
+
+
+def _unsure(part: Candidate) -> str:
+    """A template is simulated once it is taken."""
+    return "" if any(outcome.gate == "simulate" for outcome in part.outcomes) else " (not simulated yet)"

@@ -42,6 +42,16 @@ class Space:
             self._cycles[key] = None if manifest is None else self._model_cycles(manifest)
         return self._cycles[key]
 
+    def refusal(self, parameters: dict[str, int]) -> str:
+        """Which of the spec's bounds on what is proposed the parameters break, in words; empty if none."""
+        t, d, words = (parameters[name] for name in ("T", "D", "WORDS"))
+        budgets = self.spec.budgets
+        if t * t * d > budgets.macs_per_cycle:
+            return f"{t * t * d} MACs are over the budget of {budgets.macs_per_cycle}"
+        if words * t * d > budgets.scratchpad_kib * 1024:
+            return f"{words * t * d / 1024:g} KiB of scratchpad are over the budget of {budgets.scratchpad_kib:g}"
+        return ""
+
     def use(self, parameters: dict[str, int]) -> CycleUse | None:
         """Where those cycles go; None if that is not known."""
         manifest = self._manifest(parameters)

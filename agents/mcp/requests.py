@@ -65,6 +65,8 @@ class SubmitDraft(Request):
         return f"draft {made.id}\nfiles: {', '.join(made.files)}"
 
     def _parent(self, session: Session) -> Files:
+        if self.template and self.draft:
+            raise InputError("a draft and a template", "submit_draft", "name one of them to build on")
         if self.template:
             library = TemplateLibrary()
             return library.render(chosen(library, self.block, self.template))

@@ -37,8 +37,8 @@ class Setting(_Answer):
 
 
 class Take(_Answer):
-    """A block to try as a template has it: no writer is asked. Of what is tried of a block and what it is now, that is
-    taken which serves the whole best."""
+    """A block to try as a template has it: no writer is asked. Of what is tried of a block and what is written of it,
+    or if nothing is what it is now, that is taken which serves the whole best."""
 
     block: str
     template: str = Field(description="variant and options, such as 'pipelined stages=2'; options not named: defaults")

@@ -22,6 +22,19 @@ def table() -> str:
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *map(_row, contracts.names())])
 
 
+@lru_cache
+def trades() -> str:
+    """What each template variant trades, and what its options do: a line each."""
+    lines = []
+    for block in templates.blocks():
+        options: dict[str, str] = {}
+        for name, variant in templates.variants(block).items():
+            lines.append(f"- {block} {name}: {variant.trade}")
+            options |= {key: f"  {key} ({option.default}): {option.doc}" for key, option in variant.options.items()}
+        lines += options.values()
+    return "\n".join(lines)
+
+
 def _row(block: str) -> str:
     contract = contracts.load(block)
     cells = (_ports(contract), _cut(contract.throughput, BOUND), _cut(contract.latency, BOUND), _variants(block))

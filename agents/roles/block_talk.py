@@ -50,10 +50,9 @@ def opened(
     of `tools`."""
     contract = contracts.load(order.block)
     return prompts.begin(
-        "rtl_writer", contract=contract, header=module_header(contract), intent=order.intent, start=order.start,
-        draft=order.draft,
-        aim=aim, findings=bounds.shortened(findings), files=files, writing=writing, tools=tools, calls=CALLS,
-        cells=", ".join(path.stem for path in platform_files()),
+        "rtl_writer", contract=contract, header=module_header(contract), aim=aim, files=files, writing=writing,
+        intent=order.intent, start=order.start, expected=order.expected, draft=order.draft, tools=tools, calls=CALLS,
+        findings=bounds.shortened(findings), cells=", ".join(path.stem for path in platform_files()),
         long=sum(len(text.encode("utf-8", "replace")) for text in files.values()) > bounds.EDITED,
     )  # fmt: skip
 
@@ -85,8 +84,8 @@ def _told(message: Message) -> Message:
 def mended(talk: Messages, findings: Sequence[str], tools: str) -> Messages:
     """`talk` with the writer asked to mend, and told of `tools`; findings that were said already are not said again."""
     heard = "\n".join(message.text for message in talk)
-    fresh = [finding for finding in findings if not _in(finding, heard)]
-    text = prompts.turn("rtl_writer", "turn", findings=bounds.shortened(fresh), tools=tools)
+    fresh = [finding for finding in bounds.shortened(findings) if not _in(finding, heard)]
+    text = prompts.turn("rtl_writer", "turn", findings=fresh, tools=tools)
     return _further(talk, "rtl_writer", text)
 
 

@@ -58,9 +58,9 @@ def _fault(contract: Contract, name: str, facts: Sequence[Fact], cone: Cone) -> 
     parts += [_difference(first)] if first.expected or first.got else []
     parts += [f"input: {_cut(first.vector, VECTOR)}"] if first.vector else []
     interface = next((each for each in contract.interfaces if each.name == name), None)
-    if interface:
-        parts += [f"signals: {', '.join(_signals(interface))}", *_origin(cone(_outputs(interface, first)))]
+    parts += [f"signals: {', '.join(_signals(interface))}"] if interface else []
     parts.append(f"contract: {_clause(contract, interface, first)}")
+    parts += _origin(cone(_outputs(interface, first))) if interface else []
     return "; ".join(parts)
 
 
@@ -102,9 +102,9 @@ def _outputs(interface: Interface, fact: Fact) -> list[str]:
 def _origin(registers: Sequence[Register]) -> list[str]:
     """The registers in words: those in front of the signals, then those a cycle before."""
     told = []
-    for before, words in enumerate(("they follow from", "which follow from")):
+    for before, words in enumerate(("the signals follow from", "these from")):
         level = [each for each in registers if each.before == before]
-        names = [f"{plain(each.name, 80)} ({each.file}:{each.line})" for each in level[:REGISTERS]]
+        names = [_place(each) for each in level[:REGISTERS]]
         more = f" and {len(level) - REGISTERS} more" if len(level) > REGISTERS else ""
         told += [f"{words} {', '.join(names)}{more}"] if names else []
     return told
@@ -120,6 +120,12 @@ def _clause(contract: Contract, interface: Interface | None, fact: Fact) -> str:
     sentences = re.split(r"(?<=[.;])\s+", " ".join(contract.behaviour.split()))
     named = next((sentence for sentence in sentences if interface.name and word.search(sentence)), "")
     return _cut(f"{interface.name}: {' '.join(interface.doc.split())} {named}".strip(), CLAUSE)
+
+
+def _place(register: Register) -> str:
+    """Its name and, where it is known, where it is declared."""
+    name = plain(register.name, 80)
+    return f"{name} ({register.file}:{register.line})" if register.file else name
 
 
 def _cut(text: str, most: int) -> str:

@@ -15,12 +15,12 @@ OMISSIONS = {
 """What --without names, and what it means."""
 
 
-def check(names: tuple[str, ...]) -> None:
-    """InputError for a name that is none of OMISSIONS."""
+def check(names: tuple[str, ...], besides: tuple[str, ...] = ()) -> None:
+    """InputError for a name that is none of OMISSIONS; others that are known are named in it."""
     for name in names:
         if name not in OMISSIONS:
             raise InputError(f"nothing called '{plain(name, 40)}' to go without", "--without",
-                             f"use one or more of {', '.join(OMISSIONS)}")  # fmt: skip
+                             f"use one or more of {', '.join((*OMISSIONS, *besides))}")  # fmt: skip
 
 
 def planned(context: Context, told: bool) -> Plan:

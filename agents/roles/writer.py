@@ -117,10 +117,10 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
     try:
         if answer.calls and not tools:
             raise ValueError("no tools are left: answer with the block's files or edits, and no calls")
-        draft = _begun(answer, draft, block)
-        same = all(draft.get(file.name) == file.text for file in answer.files)
+        begun = _begun(answer, draft, block)
+        same = all(begun.get(file.name) == file.text for file in answer.files)
         said_again = same and not answer.edits and not answer.removed
-        changed = draft if said_again else apply(answer, draft, block)
+        changed = begun if said_again else apply(answer, begun, block)
         if not answer.calls and (changed == parent or not changed):
             raise ValueError("nothing was changed")
     except ValueError as error:
@@ -132,13 +132,13 @@ def _accept(answer: BlockAnswer, draft: Files, parent: Files, block: str, tools:
 
 def _begun(answer: BlockAnswer, draft: Files, block: str) -> Files:
     """What files and edits apply to: the template the answer asks for, else the draft."""
-    for call in answer.calls[:CALLS]:
-        if isinstance(call, UseTemplate):
-            try:
-                return call.files(block)
-            except InputError as error:
-                raise ValueError(str(error)) from error
-    return draft
+    asked = [call for call in answer.calls[:CALLS] if isinstance(call, UseTemplate)]
+    if len(asked) > 1:
+        raise ValueError("use_template twice in an answer: the draft is one template")
+    try:
+        return asked[0].files(block) if asked else draft
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def _results(turn: _Turn, desk: Desk) -> str:

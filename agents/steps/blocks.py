@@ -10,6 +10,7 @@ from agents import expectations, extra_tests
 from agents.cost import described
 from agents.designers import BlockCost, BudgetSpent, Candidate, Files, Reading, Talk, Unanswered, WorkOrder
 from agents.evaluator import BLOCK_GATES, TEMPLATE_GATES
+from agents.parameters import relevant
 from agents.records import GateOutcome
 from agents.state import BlockState
 from agents.store import text_hash
@@ -59,7 +60,9 @@ def _desk(order: WorkOrder, state: BlockState, shop: Workshop) -> Desk:
         parts = {block: shop.campaign.ledger.candidate(identity) for block, identity in revision.blocks.items()}
         candidate = parts.pop(order.block)
         others = {block: part.cost for block, part in parts.items() if part.cost is not None}
-        built = Built(candidate.id, candidate.cost, revision.figures, others, _reached(order, state, shop))
+        built = Built(
+            candidate.id, candidate.cost, revision.figures, others, _reached(order, state, shop), revision.parameters
+        )
     return Desk(shop.campaign, shop.evaluator, order.key, order.block, order.round, state["parameters"], lay_out, built)
 
 
@@ -98,8 +101,12 @@ def verify_block(state: BlockState, shop: Workshop) -> BlockState:
 
 def _hold_against(candidate: Candidate, base: str, shop: Workshop) -> None:
     """Keep as a lesson how the block's figures differ from what its order expected."""
-    was = shop.campaign.ledger.candidate(shop.revision(base).blocks[candidate.block]).cost if base else None
-    lesson = expectations.of_block(candidate, was)
+    if not base:
+        return
+    revision = shop.revision(base)
+    was = shop.campaign.ledger.candidate(revision.blocks[candidate.block]).cost
+    moved = relevant(candidate.block, candidate.parameters) != relevant(candidate.block, revision.parameters)
+    lesson = expectations.of_block(candidate, was, moved)
     if lesson:
         shop.learn(f"expected-{candidate.id}", candidate.order.round, lesson)
 

@@ -37,11 +37,13 @@ def plan_round(state: State, shop: Workshop) -> State:
 
 
 def branches(state: State) -> list[BlockState]:
-    """The block branches of the current level, each with the candidates of lower levels it is verified with."""
+    """The block branches of the current level, each with the candidates of lower levels it is verified with: those
+    written in this round. Templates that are tried are not simulated yet, and may not be taken: where there is a design
+    to build on, its blocks stand in for them."""
     orders = [as_order(data) for data in state["orders"]]
     children: dict[str, str] = {}
     for order in orders:
-        if state["candidates"].get(order.key):
+        if state["candidates"].get(order.key) and not (order.variant and state["base"]):
             children.setdefault(order.block, order.key)
     return [
         {"order": as_data(order), "parameters": state["parameters"], "attempt": 0, "files": {}, "origin": ["", ""],

@@ -30,6 +30,8 @@ class Call(BaseModel):
 
     judges: ClassVar[bool] = False
     """Whether a use is an evaluation: it runs gates or synthesis."""
+    done: ClassVar[bool] = False
+    """Whether it was done before it is booked, so that no allowance can refuse it: it changes the draft."""
     tool: str
 
     @abstractmethod

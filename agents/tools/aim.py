@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.designers import BlockCost
+from agents.parameters import relevant
 from agents.tools.desk import Built, Desk
 
 CLOCKED = ("area_delay", "delay", "energy_delay")
@@ -12,8 +13,16 @@ CLOCKED = ("area_delay", "delay", "energy_delay")
 
 
 def wanted(desk: Desk) -> str:
-    """See `aim`, of the desk's block."""
-    return aim(desk.block, desk.base, desk.campaign.spec.objective)
+    """See `aim`, of the desk's block; with the parameters it will have, and those of the figures if they are others."""
+    now, was = (relevant(desk.block, parameters) for parameters in (desk.parameters, desk.base.parameters))
+    lines = [f"In this design: {_said(now)}."] if now else []
+    if was and was != now:
+        lines.append(f"What follows was measured before the parameters changed, at {_said(was)}.")
+    return "\n".join([*lines, aim(desk.block, desk.base, desk.campaign.spec.objective)])
+
+
+def _said(parameters: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={value}" for name, value in parameters.items())
 
 
 def aim(block: str, built: Built, objective: str) -> str:

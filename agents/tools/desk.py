@@ -28,6 +28,8 @@ class Built:
     figures: Figures | None = None
     others: Mapping[str, BlockCost] = field(default_factory=dict)
     reached: Mapping[str, BlockCost] = field(default_factory=dict)
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """Of the top, at which all these were measured."""
 
 
 @dataclass(frozen=True)

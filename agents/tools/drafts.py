@@ -46,8 +46,8 @@ class SynthesiseDraft(Call):
     def answer(self, desk: Desk) -> str:
         """Figures, those of what is built on beside them, and the path."""
         design = desk.design()
-        report, parts = desk.judge.block_report(design, desk.block), desk.judge.block_parts(design, desk.block)
-        return report_text(report, desk.base.cost, parts)
+        report = desk.judge.block_report(design, desk.block)
+        return report_text(report, desk.base.cost, desk.judge.block_parts(design, desk.block))
 
 
 class Compare(Call):

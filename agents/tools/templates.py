@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agents.designers import Files
 from agents.designers.library import TemplateLibrary, chosen
@@ -48,8 +48,9 @@ class ReadTemplate(Call):
 
 class UseTemplate(Call):
     """A template of your block becomes the draft, in place of all its files: variant, then option=value for those that
-    are not to have their defaults. You are shown its text."""
+    are not to have their defaults. You are shown its text, as much as fits: read_template has the rest."""
 
+    done: ClassVar[bool] = True
     tool: Literal["use_template"]
     template: str
 
@@ -59,5 +60,6 @@ class UseTemplate(Call):
         return library.render(chosen(library, block, self.template))
 
     def answer(self, desk: Desk) -> str:
-        """The draft, which by now is the template with what the same answer edits."""
-        return "\n".join(f"### {name}\n{text}" for name, text in desk.draft.items())
+        """The draft, which by now is the template with what the same answer edits: its files, then their text."""
+        files = ", ".join(f"{name} ({len(text)} characters)" for name, text in desk.draft.items())
+        return "\n".join([files, *(f"### {name}\n{text}" for name, text in desk.draft.items())])

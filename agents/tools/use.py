@@ -27,7 +27,7 @@ AnyCall = Annotated[
 ]  # fmt: skip
 """Every tool there is, told apart by its name."""
 CALL: TypeAdapter[AnyCall] = TypeAdapter(AnyCall)
-MOST_CHARACTERS = 12_000
+MOST_CHARACTERS = 14_000
 """Of a result; the rest is left out, and said so."""
 CALLS = 4
 """Tools used in one answer at most; further calls are not made."""
@@ -76,7 +76,7 @@ def _book(key: str, call: Call, desk: Desk, free: bool) -> str:
     ledger, settings = desk.campaign.ledger, desk.campaign.settings
     if ledger.booked(key):
         return ""
-    if ledger.booked(_prefix(desk)) >= USES:
+    if ledger.booked(_prefix(desk)) >= USES and not call.done:
         return f"this order's {USES} uses of tools are spent"
     if free:
         ledger.charge(key, call.tool, desk.round, Cost())

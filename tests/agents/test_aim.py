@@ -6,6 +6,7 @@ from agents.designers import BlockCost
 from agents.records import Figures
 from agents.tools.aim import aim
 from agents.tools.desk import Built
+from tests.agents.test_llm import campaign, order, prompt, swap
 
 WHOLE = Figures(1000, 8, 5, 100, 0.8, 1, 0.5, 3.25)
 OTHERS = {"norm": BlockCost(300, 8), "top": BlockCost(100, 3)}
@@ -43,6 +44,14 @@ def test_what_other_orders_of_the_round_have_reached_counts_in_place_of_what_it_
 def test_the_period_is_not_spoken_of_where_the_objective_has_none() -> None:
     assert "period counts" not in said(BlockCost(600, 5), OTHERS, "area")
     assert "period counts" not in said(BlockCost(600, 5), {})
+
+
+def test_the_parameters_a_block_will_have_are_told_and_those_of_the_figures_if_others() -> None:
+    script = (order("array", T=2), swap("array", "plain", "quick"))
+    with campaign(*script) as (_, server):
+        assert "In this design: D=4 T=2.\nWhat follows was measured before the parameters changed, at D=4 T=4." in (
+            prompt(server, 1)
+        )
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:

@@ -45,8 +45,8 @@ def test_a_fault_is_told_with_the_registers_that_its_wrong_ports_follow_from() -
     told = condense(outcome(seen(3, "bubbles"), Fact("x: ready fell while valid", interface="x")), CONTRACT, cone)
     condense(outcome(Fact("y: valid withdrawn", interface="y")), CONTRACT, cone)
     assert asked == [["y_data"], ["x_ready"], ["y_valid", "y_data"]]
-    assert "; they follow from near0 (f.v:0), near1 (f.v:1)" in told[0]
-    assert f"near{REGISTERS - 1} (f.v:{REGISTERS - 1}) and 2 more; which follow from far (g.v:9); contract:" in told[0]
+    assert "; the signals follow from near0 (f.v:0), near1 (f.v:1)" in told[0]
+    assert f"near{REGISTERS - 1} (f.v:{REGISTERS - 1}) and 2 more; these from far (g.v:9)" in told[0]
 
 
 @pytest.mark.parametrize(

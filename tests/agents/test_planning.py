@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agents import ablation, api, expectations, transcripts
 from agents.designers import BlockCost, Candidate, Context, WorkOrder
 from agents.designers.library import TemplateLibrary, chosen
+from agents.designers.llm import _best_mix
 from agents.designers.planning import drafted
 from agents.progress import silent
 from agents.records import Budget, CampaignResult
@@ -89,9 +90,9 @@ def test_a_template_that_is_no_better_leaves_the_block_as_it_is() -> None:
     with campaign(*script, rounds=3) as (result, server):
         assert text_of(result, "array").startswith("// quick")
         assert text_of(result, "norm").startswith("// plain")
-        tried = prompt(server, 1).partition("Other blocks that passed their gates")[2].partition("Where its cycles")[0]
+        tried = prompt(server, 1).partition("Other blocks that were measured")[2].partition("Where its cycles")[0]
         assert "array: plain: " in tried
-        assert "norm: quick: " in tried
+        assert "norm: quick (not simulated yet): " in tried
 
 
 def test_a_template_that_does_not_exist_is_an_answer_to_be_repaired() -> None:
@@ -107,6 +108,45 @@ def test_a_writer_begins_from_the_template_that_its_order_names() -> None:
         assert "// lean\nmodule array;" in prompt(server, 1)
         assert "It begins from the template lean: the files below are its" in prompt(server, 1)
         assert text_of(result, "array").startswith("// quick")
+
+
+def test_a_template_that_is_tried_is_not_what_a_written_block_is_judged_with() -> None:
+    """Its figures are not the round's, nor is a fault of it the block's above it."""
+    one = {"block": "matrix_unit", "intent": "make it quick"}
+    script = (tries(("array", "broken"), orders=(one,)), swap("matrix_unit", "plain", "quick"))
+    with campaign(*script) as (result, server):
+        assert "array, written in this round" not in prompt(server, 1)
+        assert result.status.revisions == 2
+        made = api.revision_design(result.status.name, "r1") / "rtl"
+        assert (made / "matrix_unit.v").read_text().startswith("// quick")
+        assert (made / "array.v").read_text().startswith("// plain")
+
+
+def test_more_memory_or_multipliers_than_the_budgets_allow_are_neither_offered_nor_taken() -> None:
+    with campaign(order(WORDS=4096), order(T=16, D=4), order(stop=True)) as (_, server):
+        assert "WORDS 1024: 2048 is over the budget" in prompt(server, 0)
+        assert "64 KiB of scratchpad are over the budget of 16" in server.asked[1][1]["messages"][-1]["content"]
+
+
+def test_templates_are_counted_as_what_they_take_at_most() -> None:
+    many = [(block, name) for block in contracts.names() for name in ("lean", "quick")]
+    one = {"block": "array", "intent": "quicker"}
+    with campaign(tries(*many, orders=(one,) * 3), order(stop=True), evaluations=200) as (_, server):
+        told = server.asked[1][1]["messages"][-1]["content"]
+        assert "3 orders, 28 templates and 0 blocks at changed parameters would have to be verified" in told
+    script = (tries(*many[:12], orders=(one,)), swap("array", "plain", "quick"))
+    with campaign(*script, evaluations=200, name="other") as (result, server):
+        assert len(server.asked) == 2
+        assert result.status.spent.evaluations <= 200
+
+
+def test_a_mix_over_the_area_budget_is_not_taken_where_there_is_another() -> None:
+    """The quick array alone would make the whole the fastest, and too large."""
+    costs = {"plain": BlockCost(100, 9), "quick": BlockCost(200, 3), "lean": BlockCost(110, 8)}
+    offered = [Candidate(WorkOrder(2, "array", name), {}, {}, True, (), cost, 1) for name, cost in costs.items()]
+    spec = SPEC.model_copy(update={"objective": "delay", "budgets": SPEC.budgets.model_copy(update={"area_um2": 150})})
+    context = Context(spec, 0, 2, None, (), tuple(offered), (), (), 9)
+    assert _best_mix(context, {"array": offered})["array"].order.variant == "lean"
 
 
 def test_a_planner_sees_where_cycles_go_and_what_parameters_would_change() -> None:

@@ -218,6 +218,15 @@ def test_a_template_becomes_the_draft_that_edits_apply_to() -> None:
         assert made == "// quick\n" + templates.render("array", "pipelined")["array.v"]
 
 
+def test_a_template_with_an_edit_that_does_not_apply_leaves_the_draft() -> None:
+    begin = {"tool": "use_template", "template": "pipelined"}
+    for refused in (asks(begin, edits=(("nowhere", "x"),)), asks(begin, begin)):
+        script = (order("array"), refused, swap("array", "plain", "quick"))
+        with campaign(*script, name=f"n{id(refused)}") as (result, server):
+            assert "Nothing of that answer was done: " in results(server, 2)
+            assert text_of(result, "array").startswith("// quick")
+
+
 def test_a_template_that_there_is_not_is_told_and_leaves_the_draft() -> None:
     script = (order("array"), asks({"tool": "use_template", "template": "magic"}), swap("array", "plain", "quick"))
     with campaign(*script) as (result, server):

@@ -63,6 +63,28 @@ def test_a_port_of_inputs_alone_has_none(tmp_path: Path) -> None:
     assert registers([path], "wires", {}, ["y"]) == ()
 
 
+def test_a_memory_is_a_register_and_so_is_what_addresses_it(tmp_path: Path) -> None:
+    path = tmp_path / "queue.v"
+    path.write_text(
+        """module queue (input wire clk, input wire [7:0] x, input wire push, output wire [7:0] y);
+    reg [7:0] words [0:3];
+    reg [1:0] at;
+    assign y = words[at];
+    always @(posedge clk) begin
+        if (push) words[at] <= x;
+        at <= at + 1'b1;
+    end
+endmodule
+"""
+    )
+    found = registers([path], "queue", {}, ["y"])
+    assert {(each.name, each.line, each.before) for each in found} == {("words[*]", 0, 0), ("at", 3, 0)}
+
+
+def test_no_port_has_no_registers(files: list[Path]) -> None:
+    assert registers(files, "lanes", {"N": 2}, []) == ()
+
+
 def test_a_text_that_cannot_be_read_is_refused(files: list[Path]) -> None:
     files[1].write_text("module lane (\n")
     with pytest.raises(YosysFailed):

@@ -89,6 +89,25 @@ def test_a_blocks_area_is_told_by_module(write: Callable[..., Path], osu: Techno
     assert found["small"].area_um2 > 16 * FLIP_FLOP_UM2
 
 
+def test_modules_at_several_parameters_are_told_apart_and_from_others_so_named(tmp_path: Path, osu: Technology) -> None:
+    texts = {
+        "small": "module small (input wire clk, input wire [7:0] a, output wire [7:0] y);\nwire [7:0] p, q;\n"
+        "stage #(.N(1)) one (.clk(clk), .d(a), .q(p));\nstage #(.N(2)) two (.clk(clk), .d(p), .q(q));\n"
+        "stage_2 last (.clk(clk), .given(q), .y(y));\nendmodule\n",
+        "stage": "module stage #(parameter N = 1) (input wire clk, input wire [7:0] d, output reg [7:0] q);\n"
+        "always @(posedge clk) q <= d + N[7:0];\nendmodule\n",
+        "stage_2": "module stage_2 (input wire clk, input wire [7:0] given, output reg [7:0] y);\n"
+        "always @(posedge clk) y <= given;\nendmodule\n",
+    }  # fmt: skip
+    files = [tmp_path / f"{name}.v" for name in texts]
+    for path, text in zip(files, texts.values(), strict=True):
+        path.write_text(text)
+    found = block_parts([*files, *platform_files()], "small", {}, osu, CLOCK_NS, set(texts))
+    assert sorted((part.module, part.count) for part in found) == [
+        ("small", 1), ("stage(N=1)", 1), ("stage(N=2)", 1), ("stage_2", 1)
+    ]  # fmt: skip
+
+
 def test_cells_to_avoid_are_not_used(write: Callable[..., Path], osu: Technology) -> None:
     """Flip-flops and gates alike, by pattern."""
     files = [write("always @(posedge clk) y <= {a ^ b, a & b};"), *platform_files()]

@@ -75,6 +75,16 @@ def test_a_simulator_that_cannot_take_the_bench_is_no_reason_to_mend(folder: Pat
     assert not any("icarus" in message.text for request in model.asked for message in request.messages)
 
 
+def test_where_no_simulator_takes_the_bench_the_writer_hears_only_whether_its_text_compiles(folder: Path) -> None:
+    for path in (folder / "dataset_spec-to-rtl").glob("*_test.sv"):
+        path.write_text(suites.CAST_BENCH)
+    model = Scripted()
+    report = judge(folder, model, "in-loop", limit=1, repairs=5)
+    assert [grade.cause for grade in report.results[0].grades] == ["bench"]
+    assert report.results[0].texts == 2
+    assert not any("cast" in message.text for request in model.asked for message in request.messages)
+
+
 def test_a_fence_round_an_answer_is_taken_off(folder: Path) -> None:
     class Fenced(Scripted):
         def _answer(self, request: Request) -> dict[str, object]:
