@@ -108,12 +108,12 @@ def test_the_best_mix_is_as_good_as_trying_all(offers: dict[str, list[BlockCost]
         return sum(cost.area_um2 for cost in mix) * max(cost.period_ns for cost in mix)
 
     named = {block: [(str(i), cost) for i, cost in enumerate(offered)] for block, offered in offers.items()}
-    found = min(value(tuple(cost for _, cost in mix.values())) for mix in mixes(named, thrifty=False))
+    found = min(value(tuple(cost for _, cost in mix.values())) for mix in mixes(named, sparing=False))
     assert found == min(value(mix) for mix in itertools.product(*offers.values()))
 
 
 def test_there_is_no_mix_without_an_offer_for_every_block() -> None:
-    assert list(mixes({"a": [("x", BlockCost(1, 1))], "b": []}, thrifty=False)) == []
+    assert list(mixes({"a": [("x", BlockCost(1, 1))], "b": []}, sparing=False)) == []
 
 
 def test_shapes_keep_the_mac_budget_and_the_bus() -> None:

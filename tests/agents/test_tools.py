@@ -130,7 +130,9 @@ def test_earlier_candidates_are_listed_and_read(campaign: Campaign) -> None:
     assert "no file 'x'" in call("read_earlier", at, candidate=good.id, file="x")
     assert call("read_findings", at, candidate=bad.id) == "simulate: refused\n- y beat 3 is wrong"
     assert "no candidate" in call("read_findings", at, candidate=late.id)
-    assert call("compare", at) == f"{BLOCK}: area 120 um2, period 3.50 ns\ndesign: not measured yet"
+    assert call("compare", at) == (
+        f"In this design: T=4.\n{BLOCK}: area 120 um2, period 3.50 ns\ndesign: not measured yet"
+    )
 
 
 def test_a_template_is_read_at_the_options_asked_for(campaign: Campaign) -> None:
