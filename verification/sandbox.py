@@ -40,6 +40,9 @@ _DEEPEST = 100
 """Folders within folders that a scratch folder may have."""
 _MOST, _IDLE, _STARVED = 0.9, 0.05, 4.0
 """A late run is stopped that used so much of its seconds, so little of its time (it waits), or took so long."""
+_AWAY_S, _AWAKE = 5.0, 0.01
+"""A watch that did not look for so long, and used less than that share of it, was stopped itself, by job control say:
+that is no time of the run."""
 _TURN = threading.BoundedSemaphore((os.cpu_count() or 1) + 1)
 """Runs at once, whoever asks for them: as many as cores, and one that reads or starts meanwhile."""
 
@@ -267,6 +270,7 @@ class _Watch:
     def __init__(self, process: subprocess.Popen[bytes], scratch: Path, limits: Limits) -> None:
         self.process, self.scratch, self.limits = process, scratch, limits
         self.begin = self.scanned = time.monotonic()
+        self.looked = self.begin, time.thread_time()
         self.output, self.printed, self.peak_bytes = bytearray(), 0, 0
         self.used_s = 0.0
         """Processor time of its processes, seen last."""
@@ -308,7 +312,8 @@ class _Watch:
 
     def _await_exit(self) -> str:
         """A process may close its output and go on: its limits still hold."""
-        while not (over := self._late()):
+        over = ""
+        while self.process.poll() is None and not (over := self._late()):
             try:
                 self.process.wait(_POLL_S)
             except subprocess.TimeoutExpired:
@@ -319,7 +324,11 @@ class _Watch:
         return over
 
     def _late(self) -> str:
-        took, most = time.monotonic() - self.begin, self.limits.seconds
+        now, most = (time.monotonic(), time.thread_time()), self.limits.seconds
+        away, awake = (new - old for new, old in zip(now, self.looked, strict=True))
+        if away > _AWAY_S and awake < _AWAKE * away:
+            self.begin += away
+        self.looked, took = now, now[0] - self.begin
         if took <= most:
             return ""
         starved = _IDLE * took < self.used_s < _MOST * most and took < _STARVED * most

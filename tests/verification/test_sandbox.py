@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -118,6 +119,31 @@ def test_children_left_behind_are_killed(mechanism: str, tmp_path: Path) -> None
     done = sandbox.run(["sh", "-c", f"setsid sleep {mark} > /dev/null 2>&1 & exit 0"], tmp_path, limits=QUICK)
     assert done.returncode == 0
     assert gone(mark)
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+from verification import sandbox
+sandbox._AWAY_S = 0.5
+print("begun", flush=True)
+done = sandbox.run(["sleep", sys.argv[1]], Path(sys.argv[2]), limits=sandbox.Limits(seconds=2))
+print(done.stopped or "ended")
+"""
+
+
+@pytest.mark.parametrize("seconds", ["1", "3"])
+def test_time_in_which_the_watch_itself_is_stopped_does_not_count(seconds: str, tmp_path: Path) -> None:
+    """As by Ctrl-Z: a run that ended meanwhile, and one that goes on after."""
+    words = [sys.executable, "-c", STOPPED, seconds, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(0.6)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == "ended\n"
 
 
 def test_closing_the_output_does_not_escape_the_time_limit(mechanism: str, tmp_path: Path) -> None:
