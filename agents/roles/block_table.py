@@ -30,7 +30,8 @@ def trades() -> str:
         options: dict[str, str] = {}
         for name, variant in templates.variants(block).items():
             lines.append(f"- {block} {name}: {variant.trade}")
-            options |= {key: f"  {key} ({option.default}): {option.doc}" for key, option in variant.options.items()}
+            told = {key: f"  {key} ({option.default}): {option.doc}" for key, option in variant.options.items()}
+            options = told | options
         lines += options.values()
     return "\n".join(lines)
 
