@@ -312,8 +312,7 @@ class _Watch:
 
     def _await_exit(self) -> str:
         """A process may close its output and go on: its limits still hold."""
-        over = ""
-        while self.process.poll() is None and not (over := self._late()):
+        while not (over := self._late()):
             try:
                 self.process.wait(_POLL_S)
             except subprocess.TimeoutExpired:
