@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 
 import yaml
@@ -97,7 +96,7 @@ class FlowEvaluator:
 
     def cone(self, design: Design, block: str, outputs: Sequence[str]) -> tuple[Register, ...]:
         """The registers that ports of the block follow from, at the smallest point it is judged at."""
-        point = min(gates.Candidate(design, block).points(), key=lambda point: prod(point.values()))
+        point = gates.Candidate(design, block).smallest_point()
         files = design.closure_files(block)
 
         def compute() -> tuple[Register, ...]:

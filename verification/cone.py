@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verification import cache, sandbox, yosys
-from verification.build import copy_sources
 
 LIMITS = sandbox.Limits(seconds=60, memory_bytes=4 << 30)
 _WIRE = re.compile(r"(?P<about>(?: *attribute .*\n)*) *wire [^\n]*?\\(?P<name>\S+)\n")
@@ -35,15 +34,10 @@ def registers(
     YosysFailed if Yosys does not take the files."""
     if not outputs:
         return ()
-    words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
+    ports = " ".join(f"w:{name}" for name in outputs)
     with cache.scratch_folder("cone") as work:
-        names = [name for name in copy_sources(files, work) if name != f"{yosys.MEMORY_CELL}.v"]
-        box = f"read_verilog -lib {yosys.MEMORY_CELL}.v\n" if (work / f"{yosys.MEMORY_CELL}.v").exists() else ""
-        ports = " ".join(f"w:{name}" for name in outputs)
         yosys.run(
-            f"""read_verilog {" ".join(names)}
-{box}hierarchy -check -top {block} {words}
-proc
+            f"""{yosys.reading(files, block, point, work)}proc
 flatten -noscopeinfo
 memory_map
 opt_clean

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,6 +128,10 @@ class Candidate:
         points = [dict(point) for point in contracts.load(self.top).bench_points]
         others = [point for point in points if point != self.own_point()]
         return [self.own_point(), *others] if self.whole else [*others, self.own_point()]
+
+    def smallest_point(self) -> dict[str, int]:
+        """Of these the one of the least product of parameters."""
+        return min(self.points(), key=lambda point: prod(point.values()))
 
     def own_point(self) -> dict[str, int]:
         """The parameters it has in the design."""

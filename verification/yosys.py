@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import platformdirs
 
 from hwlib.errors import InputError
 from verification import cache, sandbox, toolchain
+from verification.build import copy_sources
 from verification.sandbox import Completed, Limits
 
 MEMORY_CELL = "sram_1r1w"
@@ -51,6 +53,17 @@ def run(script: str, folder: Path, limits: Limits | None = None) -> Completed:
     if not done.ok:
         raise YosysFailed(done)
     return done
+
+
+def reading(files: Sequence[Path], top: str, point: Mapping[str, int], folder: Path) -> str:
+    """Copy `files` into `folder`; the commands that read them there and elaborate `top` at `point`, the platform's
+    memory a black box."""
+    names = copy_sources(files, folder)
+    memory = f"{MEMORY_CELL}.v"
+    box = f"read_verilog -lib {memory}\n" if memory in names else ""
+    words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
+    others = " ".join(name for name in names if name != memory)
+    return f"read_verilog {others}\n{box}hierarchy -check -top {top} {words}\n"
 
 
 @lru_cache

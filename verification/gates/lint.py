@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from math import prod
 
 from verification import cache, sandbox, toolchain, verilate, yosys
 from verification.build import copy_sources
@@ -59,8 +58,7 @@ def _checks_at(candidate: Candidate, context: Context) -> list[tuple[_Check, dic
     """What is run, where: both tools at every point; Yosys, slow on large arrays, at the smallest one if quick, that of
     the least product of parameters."""
     if context.quick and not candidate.whole:
-        smallest = min(candidate.points(), key=lambda point: prod(point.values()))
-        return [(verilator, candidate.own_point()), (_yosys, smallest)]
+        return [(verilator, candidate.own_point()), (_yosys, candidate.smallest_point())]
     points = candidate.points()[:1] if candidate.whole else candidate.points()
     return [(check, point) for point in points for check in (verilator, _yosys)]
 
@@ -100,14 +98,8 @@ def _yosys(candidate: Candidate, point: Mapping[str, int]) -> list[Finding]:
 def _run_yosys(candidate: Candidate, point: Mapping[str, int]) -> str | Finding:
     """What Yosys prints: the latches that something in their module uses, then loops and drivers of all modules as one.
     Of all as one what is unused would take longer to leave out than the loops to find."""
-    words = " ".join(f"-chparam {name} {value}" for name, value in sorted(point.items()))
-    memory = yosys.MEMORY_CELL
     with cache.scratch_folder("check") as work:
-        names = [name for name in copy_sources(candidate.files(), work) if name != f"{memory}.v"]
-        box = f"read_verilog -lib {memory}.v\n" if (work / f"{memory}.v").exists() else ""
-        script = f"""read_verilog {" ".join(names)}
-{box}hierarchy -check -top {candidate.top} {words}
-proc
+        script = f"""{yosys.reading(candidate.files(), candidate.top, point, work)}proc
 design -push-copy
 opt_clean
 dump -o latches.il t:$dlatch t:$adlatch t:$dlatchsr
